@@ -1,0 +1,1 @@
+//! What an operator and their tools may ask over HTTP.

@@ -1,0 +1,1 @@
+//! The edges that bring samples in: scrapes, remote write, history and tail of a Prometheus, Kafka.

@@ -1,0 +1,229 @@
+//! The operator's one file, as validated types: what reaches the rest of the program can be used as it is.
+//!
+//! `raw` reads YAML and knows where each key stood, `validate` turns it into these types or into
+//! problems with a place and a mend, `secret` resolves `${ENV}` and `*_file`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::incident::event::{Mode, Severity};
+use crate::predict::pack::Pack;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names this installation in incidents and alerts.
+    pub site: String,
+    pub timezone: jiff::tz::TimeZone,
+    /// Days without the usual load, local dates.
+    pub holidays: Vec<jiff::civil::Date>,
+    /// Loopback unless told otherwise; a public one needs `auth`.
+    pub listen: SocketAddr,
+    pub auth: Option<BearerToken>,
+    pub data_dir: PathBuf,
+    /// The grid of ticks, 1 to 3600; default 15.
+    pub step_seconds: u32,
+    /// The first of these labels that a series has names its entity; the port is cut off.
+    pub entity_labels: Vec<String>,
+    pub scrapes: Vec<ScrapeJob>,
+    pub remote_write: Option<RemoteWrite>,
+    pub prometheus: Vec<PrometheusPull>,
+    pub kafka: Vec<KafkaSource>,
+    pub packs: Vec<Pack>,
+    pub budget: Budget,
+    pub acting: Acting,
+    pub remedies: Vec<RemedyRoute>,
+    pub sinks: Vec<SinkConfig>,
+    /// Hosts (name, `*.suffix`, or CIDR, each with an optional port) that sinks may reach; empty allows just the sinks' own URLs.
+    pub egress_allow: Vec<String>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+pub struct BearerToken(pub SecretString);
+
+/// False alarms that the operator can live with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    pub pages_per_week: f64,
+    pub tickets_per_week: f64,
+}
+
+/// Credentials towards a server.
+#[derive(Clone, Debug)]
+pub enum HttpAuth {
+    None,
+    Basic { user: String, password: SecretString },
+    Bearer(SecretString),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// PEM; adds to the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// PEM certificate chain and key, for mutual TLS.
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub insecure_skip_verify: bool,
+}
+
+/// Static targets and file_sd lists scraped in one way.
+#[derive(Clone, Debug)]
+pub struct ScrapeJob {
+    /// Value of the label `job`.
+    pub name: String,
+    /// `host:port`.
+    pub targets: Vec<String>,
+    /// Paths of file_sd lists, JSON or YAML; `*` in the last component.
+    pub file_sd: Vec<PathBuf>,
+    pub scheme: Scheme,
+    pub metrics_path: String,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub auth: HttpAuth,
+    pub tls: Tls,
+    /// Added to every series of the job.
+    pub labels: BTreeMap<String, String>,
+    /// A series is kept where its metric name matches `keep` (if set) and not `drop`; both are anchored.
+    pub keep: Option<regex::Regex>,
+    pub drop: Option<regex::Regex>,
+    pub honor_timestamps: bool,
+    pub body_bytes_max: usize,
+    pub samples_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// The receiver at `/api/v1/write`.
+#[derive(Clone, Debug)]
+pub struct RemoteWrite {
+    pub lateness: Duration,
+    pub body_bytes_max: usize,
+    pub decompressed_bytes_max: usize,
+}
+
+/// A Prometheus whose history warms the detectors, and whose tail may be a live source.
+#[derive(Clone, Debug)]
+pub struct PrometheusPull {
+    pub url: Url,
+    pub auth: HttpAuth,
+    pub tls: Tls,
+    /// Instant-vector selectors; the series of all together are pulled.
+    pub selectors: Vec<String>,
+    /// History read on first start; zero reads none.
+    pub backfill: Duration,
+    /// Resolution of both history and tail.
+    pub step: Duration,
+    /// `Some(lag)`: go on pulling, this far behind the clock.
+    pub tail_lag: Option<Duration>,
+    pub timeout: Duration,
+    pub body_bytes_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct KafkaSource {
+    pub brokers: Vec<String>,
+    pub topics: Vec<String>,
+    pub group: String,
+    pub format: KafkaFormat,
+    /// What one unit of telegraf_json's `timestamp` is.
+    pub timestamp_unit: Duration,
+    pub lateness: Duration,
+    /// librdkafka properties passed through: SASL, TLS, tuning.
+    pub properties: BTreeMap<String, SecretString>,
+    pub message_bytes_max: usize,
+    /// Poison messages kept, in bytes of file.
+    pub dead_letter_bytes_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaFormat {
+    TelegrafJson,
+    RemoteWrite,
+}
+
+/// How far Foreshock may go by itself.
+#[derive(Clone, Debug)]
+pub struct Acting {
+    pub mode: Mode,
+    /// Actions an hour, over all targets.
+    pub actions_per_hour_max: u32,
+    /// Between two actions on one target.
+    pub cooldown: Duration,
+}
+
+/// Which sink performs a remedy.
+#[derive(Clone, Debug)]
+pub struct RemedyRoute {
+    /// Slug of the remedy, or `*`.
+    pub remedy: String,
+    /// Name of a webhook sink.
+    pub sink: String,
+    /// In place of `acting.cooldown`.
+    pub cooldown: Option<Duration>,
+    /// In place of `acting.mode`; can only be more careful.
+    pub mode: Option<Mode>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SinkConfig {
+    pub name: String,
+    pub kind: SinkKind,
+    /// Events below this severity do not go to the sink.
+    pub severity_min: Severity,
+}
+
+#[derive(Clone, Debug)]
+pub enum SinkKind {
+    Webhook {
+        url: Url,
+        /// `whsec_…`, newest first; all sign while a secret rotates.
+        secrets: Vec<SecretString>,
+        headers: BTreeMap<String, SecretString>,
+        /// minijinja source of the body; without it the event as JSON.
+        body_template: Option<String>,
+        /// minijinja sources of headers.
+        header_templates: BTreeMap<String, String>,
+        timeout: Duration,
+        /// Whether incident events go there too, and not only the remedies routed to it.
+        incidents: bool,
+    },
+    Grafana {
+        url: Url,
+        token: SecretString,
+        dashboard_uid: Option<String>,
+        panel_id: Option<u64>,
+        timeout: Duration,
+    },
+    Alertmanager {
+        url: Url,
+        auth: HttpAuth,
+        resend: Duration,
+        runbook_url: Option<String>,
+        timeout: Duration,
+    },
+}
+
+/// Every bound, with a finite default.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub series_max: usize,
+    pub label_bytes_max: usize,
+    pub labels_max: usize,
+    /// Batches waiting for the engine.
+    pub queue_batches_max: usize,
+    pub open_incidents_max: usize,
+    pub outbox_records_max: usize,
+    pub snapshot_interval: Duration,
+    /// Days that closed incidents are kept.
+    pub retention: Duration,
+    pub shards: usize,
+}

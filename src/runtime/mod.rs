@@ -1,0 +1,1 @@
+//! Where tokio meets the engine: threads, channels, clock, snapshots, shutdown.
