@@ -1,1 +1,13 @@
-//! A simulated mail host: a causal model seeded and deterministic, printed as an exporter would. Simulated, and named so.
+//! A simulated mail host: a causal model, seeded and deterministic, that prints the pages a real exporter would.
+//!
+//! Simulated, and named so wherever its output shows. The engine cannot import it.
+//! `load` brings the mail, `scanner` and `host` move it, `page` prints what an exporter would,
+//! `history` is what a Prometheus would have kept, `server` serves all of it on loopback.
+
+pub mod history;
+pub mod host;
+pub mod load;
+pub mod page;
+pub mod receiver;
+pub mod scanner;
+pub mod server;
