@@ -1,1 +1,3 @@
 //! The edges that bring samples in: scrapes, remote write, history and tail of a Prometheus, Kafka.
+
+pub mod recording;
