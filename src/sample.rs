@@ -288,6 +288,14 @@ impl Batch {
         self.entries.push(Entry { key: start..self.keys.len(), kind, samples: at..at });
     }
 
+    /// Begins a series whose canonical key is at hand, as from `iter` or `Labels::key`.
+    pub fn keyed_series(&mut self, key: &[u8], kind: ValueKind) {
+        let start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        let at = self.samples.len();
+        self.entries.push(Entry { key: start..self.keys.len(), kind, samples: at..at });
+    }
+
     /// Adds a sample to the series begun last; without one it is dropped.
     pub fn sample(&mut self, at: Timestamp, value: f64) {
         if let Some(entry) = self.entries.last_mut() {
