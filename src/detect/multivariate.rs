@@ -1,0 +1,184 @@
+//! How the signals of one entity move together, and which relation broke.
+//!
+//! A bounded sample of past rows gives the few directions in which the signals usually move
+//! (`subspace`, refitted at fixed counts of rows). A row is judged by what those directions don't explain
+//! (Q, and its largest single part), and by how far it lies along them (Hotelling's T2).
+//! Sees: a signal that stops following the others, though each stays inside its own band.
+//! Blind to: a relation that is not linear; an odd row that repeats an earlier one's directions.
+//! Cost: 4 flops a component and signal a row; the refit, of one kept row in 128, a few milliseconds.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::subspace::Subspace;
+use super::{Tick, fuse};
+use crate::kernel::tail::Tail;
+
+/// Signals in one group; further ones are watched one by one only.
+pub const COLUMNS_MAX: usize = 256;
+/// Rows that a model is fitted to, and rows before there is a first one.
+const ROWS_MAX: usize = 256;
+const ROWS_MIN: usize = 64;
+/// Kept rows between refits.
+const REFIT_ROWS: u64 = 64;
+/// How far back the kept rows should reach: relations hold over nights and days.
+const REACH_SECONDS: u64 = 86_400;
+/// A standardised value counts as at most this much as evidence, and this much in a fit.
+const EVIDENCE_MAX: f32 = 20.0;
+const FIT_MAX: f32 = 5.0;
+/// Signals named as having taken part, and the surprise from which they are.
+const PARTS_MAX: usize = 8;
+const PARTS_SURPRISE: f32 = 1.0;
+
+/// A signal's share in what was odd about a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    pub column: usize,
+    /// 0..=1
+    pub share: f32,
+}
+
+/// How odd a row is as a whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MultiSurprise {
+    /// -log10 of the probability of something at least as odd; 0 while warming up.
+    pub surprise: f32,
+    /// At most 8, the largest share first; empty while nothing is odd.
+    pub parts: Vec<Part>,
+    /// The signal that left, and the one that it usually moves with most.
+    pub broken: Option<(usize, usize)>,
+}
+
+/// The three statistics of a row, each a lane of the tail.
+const LANES: [usize; 3] = [0, 1, 2];
+const T2: usize = 2;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Multivariate {
+    /// Whether a column is taken.
+    columns: Vec<bool>,
+    /// Standardised rows, oldest first; NaN is missing. A row may be shorter than `columns`.
+    rows: VecDeque<Vec<f32>>,
+    /// One row in so many is kept.
+    stride: u64,
+    learnt_rows: u64,
+    kept_rows: u64,
+    model: Option<Subspace>,
+    tail: Tail,
+    /// Rows that the tail has learnt from.
+    age: f32,
+}
+
+impl Default for Multivariate {
+    fn default() -> Self {
+        Multivariate {
+            columns: Vec::new(),
+            rows: VecDeque::new(),
+            stride: 1,
+            learnt_rows: 0,
+            kept_rows: 0,
+            model: None,
+            tail: Tail::GAUSSIAN,
+            age: 0.0,
+        }
+    }
+}
+
+impl Multivariate {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A column for one more signal; `None` where the group is full.
+    pub fn join(&mut self) -> Option<usize> {
+        if let Some(free) = self.columns.iter().position(|taken| !taken) {
+            self.columns[free] = true;
+            return Some(free);
+        }
+        if self.columns.len() == COLUMNS_MAX {
+            return None;
+        }
+        self.columns.push(true);
+        Some(self.columns.len() - 1)
+    }
+
+    /// Gives a column back; what was known of it is forgotten.
+    pub fn leave(&mut self, column: usize) {
+        self.columns[column] = false;
+        for row in self.rows.iter_mut().filter(|row| row.len() > column) {
+            row[column] = f32::NAN;
+        }
+        if let Some(model) = &mut self.model {
+            model.forget(column);
+        }
+    }
+
+    /// Scores one row of standardised residuals, a column each (NaN is missing), then learns from it if `learn`.
+    pub fn step(&mut self, tick: &Tick, z: &[f32], learn: bool) -> MultiSurprise {
+        let row: Vec<f32> =
+            z.iter().take(self.columns.len()).map(|z| z.clamp(-EVIDENCE_MAX, EVIDENCE_MAX)).collect();
+        let answer = self.score(&row, learn);
+        if learn {
+            self.keep(tick, &row);
+        }
+        answer
+    }
+
+    fn score(&mut self, row: &[f32], learn: bool) -> MultiSurprise {
+        let Some(view) = self.model.as_ref().and_then(|model| model.view(row)) else {
+            return MultiSurprise::default();
+        };
+        let statistics = [view.unexplained(), view.largest(), view.along()];
+        let surprises = LANES.map(|lane| self.tail.surprise(lane, self.age, statistics[lane]));
+        if learn {
+            for lane in LANES {
+                self.tail.learn(lane, self.age, statistics[lane]);
+            }
+            self.age += 1.0;
+        }
+        let surprise = fuse::mean_of_odds(surprises);
+        if surprise < PARTS_SURPRISE {
+            return MultiSurprise { surprise, ..MultiSurprise::default() };
+        }
+        let along = surprises[T2] > surprises[0].max(surprises[1]);
+        let shares = if along { view.shares_along() } else { view.shares_unexplained() };
+        let mut parts: Vec<Part> =
+            shares.into_iter().enumerate().map(|(column, share)| Part { column, share }).collect();
+        parts.retain(|part| part.share > 0.0);
+        parts.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.column.cmp(&b.column)));
+        parts.truncate(PARTS_MAX);
+        let left = parts.first().filter(|_| !along).map(|part| part.column);
+        let broken = left.and_then(|left| Some((left, self.model.as_ref()?.companion(left)?)));
+        MultiSurprise { surprise, parts, broken }
+    }
+
+    /// Keeps one row in `stride`, so that the kept ones reach back a day, and refits when it is due.
+    fn keep(&mut self, tick: &Tick, row: &[f32]) {
+        self.learnt_rows += 1;
+        if !self.learnt_rows.is_multiple_of(self.stride) {
+            return;
+        }
+        if self.rows.len() == ROWS_MAX {
+            let reach = self.stride * ROWS_MAX as u64 * u64::from(tick.cadence_seconds.max(1));
+            if reach < REACH_SECONDS {
+                self.stride *= 2;
+                let mut index = 0;
+                self.rows.retain(|_| {
+                    index += 1;
+                    index % 2 == 0
+                });
+            } else {
+                self.rows.pop_front();
+            }
+        }
+        self.rows.push_back(row.iter().map(|z| z.clamp(-FIT_MAX, FIT_MAX)).collect());
+        self.kept_rows += 1;
+        if self.rows.len() >= ROWS_MIN
+            && self.kept_rows.is_multiple_of(REFIT_ROWS)
+            && let Some(model) = Subspace::fit(&self.rows, &self.columns)
+        {
+            self.model = Some(model);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a lane usually is at this time of the day or of the week: a table of slots, each with its mean.
+//!
+//! Samples are summed while a slot lasts and enter its mean when it ends, so a slot counts visits and not
+//! samples and every cadence learns a habit equally fast. Between the middles of slots the table is
+//! interpolated. A slot holds 5 bytes a lane.
+//!
+//! A table and not the harmonics of a shared regression: the habits of a mail platform are a backup at
+//! 01:00 and a queue run at every full hour, edges that take dozens of harmonics and ring beside them;
+//! a table learns each in one visit and a fault in one slot stays in that slot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Lanes;
+use crate::sample::CHUNK;
+
+/// Visits before a slot's mean doubts a new one.
+const TRUSTING_VISITS: u8 = 3;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    slots: usize,
+    /// Visits that a slot remembers.
+    memory: u8,
+    /// Row of slots after row of slots, one row a chunk.
+    mean: Vec<Lanes>,
+    visits: Vec<[u8; CHUNK]>,
+    /// Of the visit that goes on.
+    sum: Vec<Lanes>,
+    count: Vec<Lanes>,
+    current: Option<usize>,
+}
+
+/// A place between the middles of two slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// The slot that the time lies in.
+    pub slot: usize,
+    before: usize,
+    after: usize,
+    /// Weight of `after`, 0..1.
+    share: f32,
+}
+
+impl Profile {
+    pub fn new(slots: usize, memory: u8) -> Self {
+        let (mean, visits, sum, count) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Profile { slots, memory, mean, visits, sum, count, current: None }
+    }
+
+    pub fn grow(&mut self, chunks: usize) {
+        self.mean.resize(chunks * self.slots, [0.0; CHUNK]);
+        self.visits.resize(chunks * self.slots, [0; CHUNK]);
+        self.sum.resize(chunks, [0.0; CHUNK]);
+        self.count.resize(chunks, [0.0; CHUNK]);
+    }
+
+    /// Where `turn`, the share of the day or week that has passed (0..1), lies.
+    pub fn place(&self, turn: f64) -> Place {
+        let at = turn * self.slots as f64;
+        let slot = (at as usize).min(self.slots - 1);
+        let past_middle = at - slot as f64 - 0.5;
+        let (before, after, share) = if past_middle < 0.0 {
+            ((slot + self.slots - 1) % self.slots, slot, past_middle + 1.0)
+        } else {
+            (slot, (slot + 1) % self.slots, past_middle)
+        };
+        Place { slot, before, after, share: share as f32 }
+    }
+
+    /// Ends the visit of the last slot when the time has left it; `limit(chunk)` is how far one visit
+    /// may pull a mean that has seen a few.
+    pub fn enter(&mut self, slot: usize, limit: impl Fn(usize) -> Lanes) {
+        let Some(last) = self.current.replace(slot) else { return };
+        if last == slot {
+            return;
+        }
+        for chunk in 0..self.sum.len() {
+            let (limit, at) = (limit(chunk), chunk * self.slots + last);
+            for lane in 0..CHUNK {
+                let count = std::mem::take(&mut self.count[chunk][lane]);
+                let sum = std::mem::take(&mut self.sum[chunk][lane]);
+                if count == 0.0 {
+                    continue;
+                }
+                let visits = &mut self.visits[at][lane];
+                let mean = &mut self.mean[at][lane];
+                let mut pull = sum / count - *mean;
+                if *visits >= TRUSTING_VISITS {
+                    pull = pull.clamp(-limit[lane], limit[lane]);
+                }
+                *visits = (*visits + 1).min(self.memory);
+                *mean += pull / f32::from(*visits);
+            }
+        }
+    }
+
+    /// The usual value of one lane of a chunk, and how many visits it rests on (0: nothing is known).
+    #[inline(always)]
+    pub fn usual(&self, chunk: usize, lane: usize, place: Place) -> (f32, u8) {
+        let [here, before, after] =
+            [place.slot, place.before, place.after].map(|slot| chunk * self.slots + slot);
+        let visits = self.visits[here][lane];
+        if self.visits[before][lane] == 0 || self.visits[after][lane] == 0 {
+            return (self.mean[here][lane], visits);
+        }
+        let (from, to) = (self.mean[before][lane], self.mean[after][lane]);
+        (from + place.share * (to - from), visits)
+    }
+
+    /// Adds a sample to the visit that goes on.
+    #[inline(always)]
+    pub fn add(&mut self, chunk: usize, lane: usize, x: f32) {
+        self.sum[chunk][lane] += x;
+        self.count[chunk][lane] += 1.0;
+    }
+
+    pub fn reset(&mut self, lane: usize) {
+        let (chunk, lane) = (lane / CHUNK, lane % CHUNK);
+        for slot in chunk * self.slots..(chunk + 1) * self.slots {
+            self.mean[slot][lane] = 0.0;
+            self.visits[slot][lane] = 0;
+        }
+        self.sum[chunk][lane] = 0.0;
+        self.count[chunk][lane] = 0.0;
+    }
+
+    /// Follows the normaliser of one lane.
+    pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
+        let (chunk, lane) = (lane / CHUNK, lane % CHUNK);
+        for slot in chunk * self.slots..(chunk + 1) * self.slots {
+            self.mean[slot][lane] = (self.mean[slot][lane] - shift) * factor;
+        }
+        self.sum[chunk][lane] = (self.sum[chunk][lane] - shift * self.count[chunk][lane]) * factor;
+    }
+}

@@ -1,0 +1,159 @@
+//! The detectors of one block: every lane's derivative and season, each calibrated, the two fused.
+//!
+//! One sweep over the block a tick. State is struct of arrays in chunks of 16 lanes, about 0.9 KB a lane.
+
+use multiversion::multiversion;
+use serde::{Deserialize, Serialize};
+
+use super::derivative::Derivative;
+use super::seasonal::{self, Seasonal};
+use super::{Band, Kind, Past, Tick, fuse};
+use crate::kernel::Lanes;
+use crate::kernel::tail::{self, SURPRISE_MAX, Tail};
+use crate::sample::{CHUNK, Mask};
+
+/// A count in f32 stays exact up to here.
+const AGE_MAX: f32 = 10_000_000.0;
+/// One in a thousand: the band is what a residual leaves less often.
+const BAND_SURPRISE: f32 = 3.0;
+
+/// What the detectors say about one row of a block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// -log10 of the probability of something at least as odd; 0 where unseen and while warming up.
+    pub surprise: Vec<Lanes>,
+    /// Which detector found it oddest.
+    pub detector: Vec<[Kind; CHUNK]>,
+    /// The residual to the season in about N(0, 1) units; NaN where unseen.
+    pub z: Vec<Lanes>,
+}
+
+impl Row {
+    fn resize(&mut self, chunks: usize) {
+        self.surprise.resize(chunks, [0.0; CHUNK]);
+        self.detector.resize(chunks, [Kind::Derivative; CHUNK]);
+        self.z.resize(chunks, [f32::NAN; CHUNK]);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Univariate {
+    derivative: Derivative,
+    seasonal: Seasonal,
+    /// Of the derivative's and of the season's statistic.
+    tails: Vec<[Tail; 2]>,
+    past: Vec<Past>,
+    cadence_seconds: u32,
+}
+
+impl Univariate {
+    /// For `chunks` of 16 lanes that are sampled every `cadence_seconds`.
+    pub fn new(cadence_seconds: u32, chunks: usize) -> Self {
+        let mut univariate = Univariate {
+            derivative: Derivative::default(),
+            seasonal: Seasonal::default(),
+            tails: Vec::new(),
+            past: Vec::new(),
+            cadence_seconds: cadence_seconds.max(1),
+        };
+        univariate.grow(chunks);
+        univariate
+    }
+
+    /// Makes room for `chunks` in all; never shrinks.
+    pub fn grow(&mut self, chunks: usize) {
+        let chunks = chunks.max(self.past.len());
+        self.derivative.grow(chunks);
+        self.seasonal.grow(chunks);
+        self.tails.resize(chunks, [Tail::GAUSSIAN, Tail::GAUSSIAN]);
+        self.past.resize(chunks, Past::new(self.cadence_seconds));
+    }
+
+    /// Scores one row in normalised units against the past, then learns from it where `learn` says so.
+    ///
+    /// The slices hold one entry a chunk. A lane outside `seen` keeps its state; one outside `learn` keeps
+    /// its idea of what is usual and only follows where the series is.
+    pub fn step(&mut self, tick: &Tick, x: &[Lanes], seen: &[Mask], learn: &[Mask], row: &mut Row) {
+        row.resize(self.past.len());
+        let place = self.seasonal.place(tick);
+        self.seasonal.enter(place);
+        for chunk in 0..self.past.len() {
+            for lane in (0..CHUNK).filter(|&lane| self.past[chunk].age[lane] == 0.0) {
+                if seen[chunk].has(lane) && learn[chunk].has(lane) {
+                    self.derivative.seed(chunk * CHUNK + lane, x[chunk][lane]);
+                    self.seasonal.seed(chunk * CHUNK + lane, x[chunk][lane]);
+                }
+            }
+        }
+        sweep(self, place, x, seen, learn, row);
+    }
+
+    /// Forgets a lane: another series takes it.
+    pub fn reset(&mut self, lane: usize) {
+        self.derivative.seed(lane, 0.0);
+        self.seasonal.seed(lane, 0.0);
+        for tail in &mut self.tails[lane / CHUNK] {
+            tail.reset(lane % CHUNK);
+        }
+        self.past[lane / CHUNK].age[lane % CHUNK] = 0.0;
+        self.past[lane / CHUNK].gap[lane % CHUNK] = 0.0;
+    }
+
+    /// Follows the normaliser of a lane to `x_new = (x_old - shift) * factor`.
+    pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
+        self.derivative.affine(lane, shift, factor);
+        self.seasonal.affine(lane, shift, factor);
+    }
+
+    /// Where the lane is expected at `tick`, in normalised units: it leaves the band one time in a thousand.
+    pub fn band(&self, lane: usize, tick: &Tick) -> Band {
+        let (expected, usual) = self.seasonal.expected(lane, self.seasonal.place(tick));
+        let reach = usual * self.tails[lane / CHUNK][1].statistic_at(lane % CHUNK, BAND_SURPRISE);
+        Band {
+            expected: f64::from(expected),
+            low: f64::from(expected - reach),
+            high: f64::from(expected + reach),
+        }
+    }
+
+    /// Samples that the lane has learnt from.
+    pub fn age(&self, lane: usize) -> u64 {
+        self.past[lane / CHUNK].age[lane % CHUNK] as u64
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn sweep(
+    block: &mut Univariate,
+    place: seasonal::Place,
+    x: &[Lanes],
+    seen: &[Mask],
+    learn: &[Mask],
+    row: &mut Row,
+) {
+    let Univariate { derivative, seasonal, tails, past, .. } = block;
+    for i in 0..past.len() {
+        let past = &mut past[i];
+        let known = past.known();
+        // A lane that never learnt has nothing to compare with: its first sample only seeds it.
+        let (seen, learn) = (seen[i], seen[i].and(learn[i]));
+        let (mut statistic, mut z) = ([[0.0; CHUNK]; 2], [0.0; CHUNK]);
+        derivative.step(i, past, &x[i], seen.and(known), learn.and(known), &mut statistic[0]);
+        seasonal.step(i, place, past, &x[i], seen, learn, &mut statistic[1], &mut z);
+        let mut surprise = [[0.0; CHUNK]; 2];
+        for k in 0..2 {
+            let (seen, learn) = (seen.and(known), learn.and(known));
+            tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, learn, &mut surprise[k]);
+        }
+        for lane in 0..CHUNK {
+            let [derivative, seasonal] = [surprise[0][lane], surprise[1][lane]];
+            row.surprise[i][lane] = fuse::of_two(derivative, seasonal).min(SURPRISE_MAX);
+            row.detector[i][lane] = if derivative > seasonal { Kind::Derivative } else { Kind::Seasonal };
+            row.z[i][lane] = if seen.and(known).has(lane) { z[lane] } else { f32::NAN };
+            if learn.has(lane) {
+                past.age[lane] = (past.age[lane] + 1.0).min(AGE_MAX);
+            }
+            past.gap[lane] = if seen.has(lane) { 0.0 } else { (past.gap[lane] + 1.0).min(AGE_MAX) };
+        }
+    }
+}
