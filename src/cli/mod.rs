@@ -1,1 +1,28 @@
-//! One file a command.
+//! One file a command. A command is one variant here, and one line in `run`.
+
+pub mod check;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What `foreshock` was asked to do.
+#[derive(Debug, Parser)]
+#[command(name = "foreshock", version, about, long_about = None, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validate a configuration and its packs, and tell everything that is to mend
+    Check(check::Check),
+}
+
+/// Runs the command; errors are for people, on stderr.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Check(check) => check.run(),
+    }
+}

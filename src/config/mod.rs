@@ -1,7 +1,19 @@
 //! The operator's one file, as validated types: what reaches the rest of the program can be used as it is.
 //!
-//! `raw` reads YAML and knows where each key stood, `validate` turns it into these types or into
-//! problems with a place and a mend, `secret` resolves `${ENV}` and `*_file`.
+//! `yaml` keeps where each key stood, `read` walks the sections and `scalar` their values; `collectors`,
+//! `sinks`, `packs` and `limits` hold a section each; `secret` resolves `${NAME}` and `*_file`. Every
+//! problem is collected, with its place and a mend, before anything is refused.
+
+mod collectors;
+pub mod limits;
+mod load;
+mod packs;
+pub mod problem;
+mod read;
+mod scalar;
+mod secret;
+mod sinks;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +25,8 @@ use url::Url;
 
 use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
+
+pub use problem::{Problem, Problems};
 
 #[derive(Clone, Debug)]
 pub struct Config {

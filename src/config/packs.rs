@@ -1,0 +1,81 @@
+//! The section `packs`: built-in ones by name, the operator's own by path.
+
+use std::path::Path;
+
+use super::problem::Place;
+use super::read::{Placed, Section, did_you_mean};
+use crate::predict::pack::Pack;
+
+/// Reads the packs named; all that are built in where the key is missing.
+pub(super) fn packs(root: &Section) -> Vec<Pack> {
+    let Some(named) = root.get::<Vec<Placed<String>>>("packs") else { return builtin() };
+    let mut packs: Vec<Pack> = Vec::new();
+    for Placed { at, value: name } in named {
+        let Some(pack) = pack(root, &name, at) else { continue };
+        if packs.iter().any(|known| known.name == pack.name) {
+            root.reader.sink.push(at, format!("the pack `{}` is named twice", pack.name), "keep one of them");
+            continue;
+        }
+        packs.push(pack);
+    }
+    packs
+}
+
+fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
+    let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
+    if is_path {
+        return from_file(root, &root.reader.dir.join(name), at);
+    }
+    let builtin = builtin();
+    let found = builtin.iter().find(|pack| pack.name == name).cloned();
+    if found.is_none() {
+        let names: Vec<&str> = builtin.iter().map(|pack| pack.name.as_str()).collect();
+        root.reader.sink.push(
+            at,
+            format!("no pack `{name}` is built in"),
+            format!(
+                "{}; a pack of your own is named by its path, such as ./{name}.yaml",
+                did_you_mean(name, &names)
+            ),
+        );
+    }
+    found
+}
+
+/// The problems of a pack are placed in the pack's own file.
+fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let what = format!("cannot read the pack {}: {error}", path.display());
+            root.reader.sink.push(at, what, "correct the path; a relative one starts at this file's folder");
+            return None;
+        }
+    };
+    match serde_saphyr::from_str(&text) {
+        Ok(pack) => Some(pack),
+        Err(error) => {
+            let error = error.without_snippet();
+            let place = error.location().map_or(Place::START, |location| Place {
+                line: location.line() as usize,
+                column: location.column() as usize,
+            });
+            root.reader.sink.push_in(
+                path.to_path_buf(),
+                place,
+                error.to_string(),
+                "see models/zimbra.yaml for the form",
+            );
+            None
+        }
+    }
+}
+
+fn builtin() -> Vec<Pack> {
+    ["zimbra", "host"].iter().map(|name| Pack { name: (*name).into() }).collect()
+}
+
+/// Every remedy that a pack can call for, sorted.
+pub(super) fn remedies_of(_packs: &[Pack]) -> Vec<&str> {
+    Vec::new()
+}
