@@ -3,7 +3,7 @@
 //! Nothing here reads a clock or a socket. Labels are kept as one canonical run of bytes, so that
 //! looking a series up is one hash and one compare, whatever the number of its labels.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub enum ValueKind {
 }
 
 /// One value of one series.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     pub at: Timestamp,
     pub value: f64,
@@ -144,6 +144,13 @@ impl Labels {
     /// The metric name, empty where there is none.
     pub fn name(&self) -> &str {
         self.get(METRIC_NAME).unwrap_or("")
+    }
+}
+
+/// Looked up by key, without an allocation; `Hash` and `Eq` are those of the bytes.
+impl Borrow<[u8]> for Labels {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -1,0 +1,1 @@
+//! Claims about the whole of `series/`, over generated input.
