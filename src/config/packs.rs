@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::problem::Place;
 use super::read::{Placed, Section, did_you_mean};
-use crate::predict::pack::Pack;
+use crate::predict::pack::{self, BUILTIN_NAMES, Pack};
 
 /// Reads the packs named; all that are built in where the key is missing.
 pub(super) fn packs(root: &Section) -> Vec<Pack> {
@@ -52,30 +52,27 @@ fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
             return None;
         }
     };
-    match serde_saphyr::from_str(&text) {
+    match Pack::from_yaml(&text) {
         Ok(pack) => Some(pack),
-        Err(error) => {
-            let error = error.without_snippet();
-            let place = error.location().map_or(Place::START, |location| Place {
-                line: location.line() as usize,
-                column: location.column() as usize,
-            });
-            root.reader.sink.push_in(
-                path.to_path_buf(),
-                place,
-                error.to_string(),
-                "see models/zimbra.yaml for the form",
-            );
+        Err(problems) => {
+            for problem in problems {
+                let place = Place { line: problem.line as usize, column: problem.column as usize };
+                root.reader.sink.push_in(path.to_path_buf(), place, problem.what, problem.mend);
+            }
             None
         }
     }
 }
 
 fn builtin() -> Vec<Pack> {
-    ["zimbra", "host"].iter().map(|name| Pack { name: (*name).into() }).collect()
+    BUILTIN_NAMES.iter().filter_map(|name| pack::builtin(name)?.ok()).collect()
 }
 
 /// Every remedy that a pack can call for, sorted.
-pub(super) fn remedies_of(_packs: &[Pack]) -> Vec<&str> {
-    Vec::new()
+pub(super) fn remedies_of(packs: &[Pack]) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        packs.iter().flat_map(|pack| &pack.remedies).map(|r| r.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

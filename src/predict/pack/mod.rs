@@ -129,12 +129,12 @@ pub struct Impact {
 
 /// One thing wrong in a pack's file. Lines and columns count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
+#[error("{line}:{column}: {what}; {mend}")]
 pub struct PackError {
     pub line: u64,
     pub column: u64,
-    /// What is wrong; how to mend it.
-    pub message: String,
+    pub what: String,
+    pub mend: String,
 }
 
 impl Pack {

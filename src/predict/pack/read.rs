@@ -150,8 +150,8 @@ struct RawImpact {
 struct Problems(Vec<PackError>);
 
 impl Problems {
-    fn at(&mut self, place: Location, message: String) {
-        self.0.push(PackError { line: place.line(), column: place.column(), message });
+    fn at(&mut self, place: Location, what: String, mend: impl Into<String>) {
+        self.0.push(PackError { line: place.line(), column: place.column(), what, mend: mend.into() });
     }
 }
 
@@ -199,7 +199,8 @@ fn needed(needs: &[Spanned<String>], problems: &mut Problems) -> Needed {
                 let known = BUILTIN_NAMES.join(", ");
                 problems.at(
                     need.referenced,
-                    format!("there is no pack `{}` of ours; there are {known}", need.value),
+                    format!("there is no pack `{}` of ours", need.value),
+                    format!("there are {known}"),
                 );
             }
         }
@@ -212,8 +213,12 @@ fn syntax(error: &serde_saphyr::Error) -> PackError {
     let text = error.without_snippet().to_string();
     // The location has its own fields; what the parser adds in words would say it twice.
     let what = text.split(" at line ").next().unwrap_or(&text).trim();
-    let message = format!("{what}; the keys of a pack are shown in models/zimbra.yaml");
-    PackError { line: place.line(), column: place.column(), message }
+    PackError {
+        line: place.line(),
+        column: place.column(),
+        what: what.to_owned(),
+        mend: "models/zimbra.yaml shows the form".to_owned(),
+    }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>, problems: &mut Problems) {
@@ -222,7 +227,8 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>, prob
         if !seen.insert(name.value.as_str()) {
             problems.at(
                 name.referenced,
-                format!("{what} `{}` stands here twice; rename or remove one", name.value),
+                format!("{what} `{}` stands here twice", name.value),
+                "rename or remove one",
             );
         }
     }
@@ -238,8 +244,8 @@ impl Names<'_> {
     fn signal(&self, raw: &RawSignal, problems: &mut Problems) -> Signal {
         let notice_hours = positive("notice_hours", &raw.notice_hours, NOTICE_HOURS, f64::MAX, problems);
         if raw.from.is_empty() {
-            let message = format!("signal `{}` comes from nowhere; add a selector to `from`", raw.name.value);
-            problems.at(raw.name.referenced, message);
+            let message = format!("signal `{}` comes from nowhere", raw.name.value);
+            problems.at(raw.name.referenced, message, "add a selector to `from`");
         }
         Signal {
             name: raw.name.value.clone(),
@@ -262,9 +268,8 @@ impl Names<'_> {
                 Some(Limit::Share { of: signal.clone(), share: *share })
             }
             _ => {
-                let message =
-                    "this is no limit; give a number, `due`, or { signal: …, share: … } with a share over 0";
-                problems.at(raw.referenced, message.to_owned());
+                let mend = "give a number, `due`, or { signal: …, share: … } with a share over 0";
+                problems.at(raw.referenced, "this is no limit".to_owned(), mend);
                 None
             }
         }
@@ -272,12 +277,12 @@ impl Names<'_> {
 
     fn fault(&self, raw: &RawFault, problems: &mut Problems) -> Fault {
         if raw.evidence.is_empty() {
-            let message = format!("fault `{}` shows in nothing; add `evidence`", raw.name.value);
-            problems.at(raw.name.referenced, message);
+            let message = format!("fault `{}` shows in nothing", raw.name.value);
+            problems.at(raw.name.referenced, message, "add `evidence`");
         }
         for remedy in raw.remedies.iter().filter(|r| raw.forbidden.iter().any(|f| f.value == r.value)) {
-            let message = format!("`{}` is both a remedy and forbidden; keep one", remedy.value);
-            problems.at(remedy.referenced, message);
+            let message = format!("`{}` is both a remedy and forbidden", remedy.value);
+            problems.at(remedy.referenced, message, "keep one");
         }
         let evidence = raw.evidence.iter().map(|e| {
             self.known_signal(&e.signal.value, e.signal.referenced, problems);
@@ -302,16 +307,18 @@ impl Names<'_> {
 
     fn known_signal(&self, name: &str, place: Location, problems: &mut Problems) {
         if !self.signals.contains(name) {
-            problems
-                .at(place, format!("there is no signal `{name}`; add it under `signals`, or mend the name"));
+            problems.at(
+                place,
+                format!("there is no signal `{name}`"),
+                "add it under `signals`, or mend the name",
+            );
         }
     }
 
     fn known_remedies(&self, names: &[Spanned<String>], problems: &mut Problems) -> Vec<String> {
         for name in names.iter().filter(|name| !self.remedies.contains(name.value.as_str())) {
-            let message =
-                format!("there is no remedy `{}`; add it under `remedies`, or mend the name", name.value);
-            problems.at(name.referenced, message);
+            let message = format!("there is no remedy `{}`", name.value);
+            problems.at(name.referenced, message, "add it under `remedies`, or mend the name");
         }
         names.iter().map(|name| name.value.clone()).collect()
     }
@@ -321,7 +328,7 @@ fn positive(key: &str, raw: &Option<Spanned<f64>>, default: f64, max: f64, probl
     let Some(raw) = raw else { return default };
     if !(raw.value > 0.0 && raw.value <= max) {
         let range = if max == f64::MAX { "over 0".to_owned() } else { format!("over 0 and at most {max}") };
-        problems.at(raw.referenced, format!("`{key}` is {}; give a number {range}", raw.value));
+        problems.at(raw.referenced, format!("`{key}` is {}", raw.value), format!("give a number {range}"));
     }
     raw.value
 }
@@ -332,7 +339,7 @@ fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Expor
         RawExported::Full(full) => (&full.select, full.unit.clone(), full.times, full.kind),
     };
     if !(times.is_finite() && times > 0.0) {
-        problems.at(raw.referenced, format!("`times` is {times}; give a number over 0"));
+        problems.at(raw.referenced, format!("`times` is {times}"), "give a number over 0");
     }
     let kind = kind.map(|kind| match kind {
         RawKind::Gauge => ValueKind::Gauge,
@@ -341,7 +348,7 @@ fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Expor
     match Selector::parse(text) {
         Ok(select) => Some(Exported { select, unit, times, kind }),
         Err(error) => {
-            problems.at(raw.referenced, format!("{error}; write `metric` or `metric{{label=\"value\"}}`"));
+            problems.at(raw.referenced, error.to_string(), "write `metric` or `metric{label=\"value\"}`");
             None
         }
     }
