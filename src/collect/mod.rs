@@ -1,3 +1,4 @@
 //! The edges that bring samples in: scrapes, remote write, history and tail of a Prometheus, Kafka.
 
+pub mod prometheus;
 pub mod recording;
