@@ -1,0 +1,143 @@
+//! Alertmanager v2: an alert for each open incident, repeated while it fires, ended when it resolves.
+//!
+//! Wire: `POST /api/v2/alerts`, a list. Alertmanager knows an alert by its labels, so where they change (a fault is
+//! named, a severity rises) the old one is ended in the same request; the note holds the labels last sent.
+//! A firing alert ends by itself four repeats from now, should we be gone by then.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use super::http::below;
+use super::{Answer, Letter, Method, Request, Sink, Unsendable, Verdict};
+use crate::incident::event::{Incident, Severity};
+use crate::sample::Timestamp;
+
+/// Repeats that may be missed before the alert ends by itself.
+const REPEATS_MISSED_MAX: i64 = 4;
+
+#[derive(Debug)]
+pub struct Alertmanager {
+    pub url: Url,
+    /// Value of `Authorization`.
+    pub authorization: Option<secrecy::SecretString>,
+    pub resend: Duration,
+    pub runbook_url: Option<String>,
+    pub timeout: Duration,
+}
+
+type Labels = BTreeMap<String, String>;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Alert {
+    labels: Labels,
+    annotations: Labels,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+impl Sink for Alertmanager {
+    fn request(&self, letter: &Letter) -> Result<Request, Unsendable> {
+        let Some(incident) = &letter.event.incident else {
+            return Err(Unsendable("no incident to alert on".into()));
+        };
+        let alerts = self.alerts(incident, letter);
+        let mut headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
+        if let Some(value) = &self.authorization {
+            headers.insert("authorization".into(), secrecy::ExposeSecret::expose_secret(value).to_owned());
+        }
+        Ok(Request {
+            method: Method::Post,
+            url: below(&self.url, &["api", "v2", "alerts"]),
+            headers,
+            body: serde_json::to_vec(&alerts).map_err(|e| Unsendable(e.to_string()))?,
+            timeout: self.timeout,
+        })
+    }
+
+    fn judge(&self, letter: &Letter, answer: &Answer) -> Verdict {
+        match answer.status {
+            200..=299 => {
+                let labels = letter.event.incident.as_ref().map(labels);
+                Verdict::Delivered { note: labels.and_then(|labels| serde_json::to_string(&labels).ok()) }
+            }
+            status @ (401 | 403 | 408 | 429 | 500..=599) => {
+                Verdict::Again { after: answer.retry_after, reason: format!("status {status}") }
+            }
+            status => Verdict::Refused { reason: format!("status {status}") },
+        }
+    }
+
+    fn resend(&self) -> Option<Duration> {
+        Some(self.resend)
+    }
+}
+
+impl Alertmanager {
+    fn alerts(&self, incident: &Incident, letter: &Letter) -> Vec<Alert> {
+        let now = letter.now;
+        let lifetime_ms = self.resend.as_millis() as i64 * REPEATS_MISSED_MAX;
+        // An end that lies ahead of its clock would leave the alert firing until then.
+        let ends_at = incident.resolved_at.map_or(now.plus_ms(lifetime_ms), |at| at.min(now));
+        let alert = |labels, annotations, ends_at: Timestamp| Alert {
+            labels,
+            annotations,
+            starts_at: incident.opened_at,
+            ends_at: ends_at.max(incident.opened_at),
+        };
+        let labels = labels(incident);
+        let before: Option<Labels> = letter.note.and_then(|note| serde_json::from_str(note).ok());
+        let renamed = before.filter(|before| *before != labels);
+        let mut alerts: Vec<Alert> =
+            renamed.map(|before| alert(before, Labels::new(), now)).into_iter().collect();
+        alerts.push(alert(labels, self.annotations(incident), ends_at));
+        alerts
+    }
+
+    fn annotations(&self, incident: &Incident) -> Labels {
+        let what = incident.prediction.as_ref().map(|prediction| prediction.what.as_str());
+        let mut annotations = Labels::from([
+            ("summary".into(), incident.summary.clone()),
+            ("description".into(), description(incident, what)),
+        ]);
+        if let Some(prediction) = &incident.prediction {
+            annotations.insert("impact_at".into(), prediction.impact_at.to_string());
+        }
+        if let Some(url) = &self.runbook_url {
+            annotations.insert("runbook_url".into(), url.clone());
+        }
+        annotations
+    }
+}
+
+/// The movers, a line each, then what is to come.
+fn description(incident: &Incident, what: Option<&str>) -> String {
+    let movers = incident.movers.iter().take(10).map(|mover| {
+        let unit = mover.unit.as_deref().unwrap_or("");
+        let (low, high) = (mover.low, mover.high);
+        format!("{}: {} {unit} (usual {low} to {high})", mover.series, mover.value)
+    });
+    movers.chain(what.map(str::to_owned)).collect::<Vec<_>>().join("\n")
+}
+
+fn labels(incident: &Incident) -> Labels {
+    let severity = match incident.severity {
+        Severity::Info => "info",
+        Severity::Ticket => "ticket",
+        Severity::Page => "page",
+    };
+    let mut labels = Labels::from([
+        ("alertname".into(), "ForeshockIncident".into()),
+        ("site".into(), incident.site.clone()),
+        ("entity".into(), incident.entity.clone()),
+        ("severity".into(), severity.into()),
+        ("incident".into(), incident.id.clone()),
+    ]);
+    labels.extend(incident.fault.clone().map(|fault| ("fault".into(), fault)));
+    // Alertmanager refuses a label without a value.
+    labels.retain(|_, value: &mut String| !value.is_empty());
+    labels
+}
