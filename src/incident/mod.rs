@@ -1,3 +1,218 @@
 //! Surprises that move together are one incident: correlated, weighed against the budget, explained, closed.
+//!
+//! Once a tick, after all shards: `mover` gathers evidence for each series that may be leaving its course,
+//! `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
+//! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
+//! sentence, `id` names it so that a replay gives the same name.
 
+mod budget;
+mod case;
+mod correlate;
 pub mod event;
+mod explain;
+mod id;
+mod lifecycle;
+mod mover;
+mod state;
+mod watch;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use budget::Budget;
+pub use state::IncidentState;
+
+use crate::detect::Kind;
+use crate::predict::signals::{SignalRef, SignalTable};
+use crate::predict::signature::Signatures;
+use crate::sample::{Labels, Timestamp};
+use crate::series::registry::{EntityId, SeriesId};
+use event::{Event, Incident};
+
+/// A surprise below this begins nothing; `View` tells how a series goes on that has begun.
+pub const FINDING_SURPRISE_MIN: f32 = 2.5;
+
+/// One series did something odd at this tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub series: SeriesId,
+    pub labels: Labels,
+    pub entity: EntityId,
+    pub entity_name: Arc<str>,
+    /// As `Incidents::admit` gave it.
+    pub signal: Option<SignalRef>,
+    pub at: Timestamp,
+    /// Raw units; the last known value where the finding is a silence.
+    pub value: f64,
+    pub expected: f64,
+    pub low: f64,
+    pub high: f64,
+    pub surprise: f32,
+    pub detector: Kind,
+}
+
+/// What a series last was, in raw units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Time of the last value; it changes with each new one.
+    pub at: Timestamp,
+    pub value: f64,
+    pub expected: f64,
+    pub low: f64,
+    pub high: f64,
+    pub surprise: f32,
+    /// False once nothing came where something was due.
+    pub has_data: bool,
+}
+
+/// How incidents look at series that no finding is about.
+pub trait View {
+    /// `None` for a series that is not known, or no longer.
+    fn now(&self, series: SeriesId) -> Option<Observed>;
+}
+
+/// What an operator and the bounds of the house set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentSettings {
+    pub site: String,
+    pub step_seconds: u32,
+    pub budget: Budget,
+    /// Incidents open at once; one more is counted and not opened.
+    pub open_max: usize,
+    /// Series followed at once because they may be leaving their course.
+    pub movers_max: usize,
+    /// Series whose way to a hard limit is followed, 3 kB each.
+    pub watched_max: usize,
+    /// Calm values of each mover before an incident is resolved.
+    pub calm_values: u32,
+    /// Impact within this is a page: what a person needs to get to it.
+    pub page_seconds: f64,
+    /// Learning stops on the movers of an incident, but no longer than this: then it is the new normal.
+    pub learning_stops_seconds: f64,
+}
+
+impl IncidentSettings {
+    /// The defaults for a site.
+    pub fn new(site: String, step_seconds: u32, budget: Budget) -> Self {
+        IncidentSettings {
+            site,
+            step_seconds,
+            budget,
+            open_max: 256,
+            movers_max: 4096,
+            watched_max: 20_000,
+            calm_values: 8,
+            page_seconds: 4.0 * 3600.0,
+            learning_stops_seconds: 6.0 * 3600.0,
+        }
+    }
+}
+
+/// What didn't fit into a bound, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentDrops {
+    pub movers: u64,
+    pub watched: u64,
+    pub incidents: u64,
+}
+
+/// All incidents of a site, and what may become one.
+#[derive(Clone, Debug)]
+pub struct Incidents {
+    settings: IncidentSettings,
+    table: Arc<SignalTable>,
+    signatures: Signatures,
+    state: IncidentState,
+}
+
+impl Incidents {
+    pub fn new(settings: IncidentSettings, table: Arc<SignalTable>) -> Self {
+        Self::load(settings, table, IncidentState::default())
+    }
+
+    /// Goes on from `state`. Signals are resolved anew, since the packs may be others; `admit` is then
+    /// called once more for every series that is registered.
+    pub fn load(settings: IncidentSettings, table: Arc<SignalTable>, mut state: IncidentState) -> Self {
+        state.resolve_signals(&table);
+        let signatures = Signatures::new(&table);
+        Incidents { settings, table, signatures, state }
+    }
+
+    /// All state; what goes on from it gives the same events.
+    pub fn save(&self) -> IncidentState {
+        self.state.clone()
+    }
+
+    /// Makes a series known, once in its life and again after `load`. Gives its signal, for its findings.
+    pub fn admit(
+        &mut self,
+        series: SeriesId,
+        labels: &Labels,
+        entity: EntityId,
+        entity_name: &Arc<str>,
+    ) -> Option<SignalRef> {
+        let Incidents { settings, table, signatures, state } = self;
+        let house = House { settings, table, signatures };
+        let signal = table.resolve(labels);
+        if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
+            state.drops.watched += 1;
+        }
+        signal
+    }
+
+    /// Forgets a series that is gone for good; an open incident keeps its mover.
+    pub fn retire(&mut self, series: SeriesId) {
+        self.state.retire(series);
+    }
+
+    /// One tick, after all shards. `findings` are in order of (entity name, labels), one a series.
+    pub fn step(&mut self, at: Timestamp, findings: &[Finding], view: &impl View, out: &mut Vec<Event>) {
+        let Incidents { settings, table, signatures, state } = self;
+        let house = House { settings, table, signatures };
+        state.step(&house, at, findings, view, out);
+    }
+
+    /// A person has taken the incident on. False where it isn't open.
+    pub fn acknowledge(&mut self, at: Timestamp, id: &str, by: &str, out: &mut Vec<Event>) -> bool {
+        self.state.acknowledge(at, id, by, out)
+    }
+
+    /// A person says that it is over. False where it isn't open.
+    pub fn resolve(&mut self, at: Timestamp, id: &str, by: &str, out: &mut Vec<Event>) -> bool {
+        let Incidents { settings, table, signatures, state } = self;
+        state.resolve(&House { settings, table, signatures }, at, id, by, out)
+    }
+
+    /// Whether the series' detectors may learn from what it does now.
+    pub fn learning(&self, series: SeriesId) -> bool {
+        self.state.learning(&self.settings, series)
+    }
+
+    /// The open incidents, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.state.open()
+    }
+
+    /// An open incident.
+    pub fn get(&self, id: &str) -> Option<&Incident> {
+        self.open().find(|incident| incident.id == id)
+    }
+
+    pub fn drops(&self) -> IncidentDrops {
+        self.state.drops
+    }
+
+    /// The evidence that a ticket and a page take now.
+    pub fn thresholds(&self) -> [f64; 2] {
+        let thresholds = self.state.thresholds(&self.settings);
+        [thresholds.ticket, thresholds.page]
+    }
+}
+
+/// What does not change while the engine runs.
+struct House<'a> {
+    settings: &'a IncidentSettings,
+    table: &'a SignalTable,
+    signatures: &'a Signatures,
+}

@@ -81,6 +81,13 @@ impl SignalTable {
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
+
+    /// Whether its way to a limit matters: its own, or one at which users feel a fault.
+    pub fn is_watched(&self, signal: SignalRef) -> bool {
+        let signal = self.signal(signal);
+        let hurts_in = |fault: &Fault| fault.impact.iter().any(|impact| impact.signal == signal.name);
+        signal.limit.is_some() || self.faults.iter().any(hurts_in)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,195 @@
+//! A case: movers that belong together, what they weigh, and what is thought of them. A heavy one is an incident.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::Thresholds;
+use super::event::{Incident, Prediction, Severity};
+use super::mover::Track;
+use super::watch::{Watches, still};
+use super::{House, View};
+use crate::predict::limit::TimeToLimit;
+use crate::predict::pack::{Fault, Limit, Movement};
+use crate::predict::signature::{Moved, Ranked};
+use crate::sample::Timestamp;
+use crate::series::registry::{EntityId, SeriesId};
+
+/// A hypothesis this probable is named as the fault.
+const FAULT_PROBABILITY: f64 = 0.5;
+/// A remedy isn't called while a hypothesis this probable forbids it.
+const FORBIDS_PROBABILITY: f64 = 0.25;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Case {
+    pub tracks: BTreeMap<SeriesId, Track>,
+    /// Movers of an open incident whose series are gone for good.
+    pub gone: Vec<Track>,
+    /// The most it has weighed.
+    pub peak: f64,
+    pub opened: Option<Opened>,
+}
+
+/// What has been told of an open incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Opened {
+    /// As told last.
+    pub incident: Incident,
+    pub seq: u32,
+    pub told_at: Timestamp,
+    pub acknowledged: bool,
+}
+
+/// What is thought of a case at one tick.
+#[derive(Clone, Debug)]
+pub(super) struct Assessment {
+    pub severity: Severity,
+    pub ranked: Vec<Ranked>,
+    pub prediction: Option<Prediction>,
+    pub remedy: Option<String>,
+}
+
+impl Assessment {
+    /// The likeliest fault, where it stands out.
+    pub fn fault<'a>(&self, house: &House<'a>) -> Option<(&'a Fault, f64)> {
+        let top = self.ranked.first().filter(|top| top.probability >= FAULT_PROBABILITY)?;
+        Some((&house.table.faults()[top.fault], top.probability))
+    }
+}
+
+impl Case {
+    /// All movers that are part of the story, in the order in which they moved.
+    pub fn story(&self) -> Vec<&Track> {
+        let mut story: Vec<&Track> = self.tracks.values().chain(&self.gone).filter(|t| t.is_real()).collect();
+        story.sort_by(|a, b| (a.since, &a.entity_name, &a.labels).cmp(&(b.since, &b.entity_name, &b.labels)));
+        story
+    }
+
+    pub fn is_real(&self) -> bool {
+        self.tracks.values().any(Track::is_real)
+    }
+
+    pub fn has(&self, entity: EntityId) -> bool {
+        self.tracks.values().any(|track| track.entity == entity)
+    }
+
+    /// The joint evidence. Series of one name on one entity (the cores of a processor) count as the
+    /// strongest of them; distinct ones add as squares, since what breaks together is not independent:
+    /// four equal movers weigh twice one.
+    pub fn evidence(&self) -> f64 {
+        let mut distinct: BTreeMap<(EntityId, &str), f64> = BTreeMap::new();
+        for track in self.tracks.values() {
+            let strongest = distinct.entry((track.entity, track.labels.name())).or_default();
+            *strongest = strongest.max(track.evidence);
+        }
+        distinct.values().map(|e| e * e).sum::<f64>().sqrt()
+    }
+
+    /// Weighs the evidence and what the packs know of it. Raises `peak`.
+    pub fn assess(
+        &mut self,
+        house: &House,
+        watches: &Watches,
+        view: &impl View,
+        at: Timestamp,
+        thresholds: Thresholds,
+    ) -> Option<Assessment> {
+        let mut weight = self.evidence();
+        let story = self.story();
+        let ranked = rank(house, watches, &story);
+        // Each further sign of a known fault is worth a decade, as far as the fault is believed.
+        if let Some(top) = ranked.first() {
+            weight += top.probability * (top.signs.len() - 1) as f64;
+        }
+        let by_limit = self.tracks.values().any(|track| track.by_limit);
+        let silent_sign = story.iter().any(|track| track.moves() == Movement::Silent) && is_named(&ranked);
+        let only_silent = story.iter().all(|track| track.moves() == Movement::Silent);
+        if self.opened.is_none() && weight < thresholds.ticket && !by_limit {
+            self.peak = self.peak.max(weight);
+            return None;
+        }
+        let prediction = predict(house, watches, view, &story, &ranked);
+        let soon_ms = (house.settings.page_seconds * 1000.0) as i64;
+        let impact_soon = prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
+        let remedy = remedy(house, &ranked);
+        self.peak = self.peak.max(weight);
+        let severity = if only_silent && !silent_sign && !by_limit {
+            Severity::Info
+        } else if weight >= thresholds.page || impact_soon {
+            Severity::Page
+        } else {
+            Severity::Ticket
+        };
+        Some(Assessment { severity, ranked, prediction, remedy })
+    }
+}
+
+fn is_named(ranked: &[Ranked]) -> bool {
+    ranked.first().is_some_and(|top| top.probability >= FAULT_PROBABILITY)
+}
+
+fn rank(house: &House, watches: &Watches, story: &[&Track]) -> Vec<Ranked> {
+    let moved: Vec<Moved> = story
+        .iter()
+        .filter_map(|t| Some(Moved { signal: t.signal?.signal, moves: t.moves(), at: t.since }))
+        .collect();
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    let signals: BTreeSet<u16> = moved.iter().map(|m| m.signal).collect();
+    let entities: BTreeSet<EntityId> = story.iter().map(|track| track.entity).collect();
+    house.signatures.rank(&moved, &still(watches, entities.into_iter(), &signals))
+}
+
+/// The first remedy of the fault that no hypothesis to be reckoned with forbids.
+fn remedy(house: &House, ranked: &[Ranked]) -> Option<String> {
+    let top = ranked.first().filter(|top| top.probability >= FAULT_PROBABILITY)?;
+    let faults = house.table.faults();
+    let forbidden = |remedy: &String| {
+        let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
+        weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
+    };
+    faults[top.fault].remedies.iter().find(|remedy| !forbidden(remedy)).cloned()
+}
+
+/// When users will feel the fault; where that is not to be told, when a mover reaches its own limit.
+fn predict(
+    house: &House,
+    watches: &Watches,
+    view: &impl View,
+    story: &[&Track],
+    ranked: &[Ranked],
+) -> Option<Prediction> {
+    let entities: BTreeMap<EntityId, &Arc<str>> = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
+    let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
+    let impact = named.and_then(|fault| {
+        let times = fault.impact.iter().filter_map(|impact| {
+            let signal = house.table.find(&impact.signal)?;
+            let on = |entity: &EntityId| watches.forecast(house, view, *entity, signal, impact.reaches);
+            entities.keys().filter_map(on).min_by_key(|t| t.at)
+        });
+        Some((times.min_by_key(|t| t.at)?, fault.users.clone()))
+    });
+    let (time, what) = impact.or_else(|| {
+        let limits = story.iter().filter_map(|track| {
+            let signal = track.signal?;
+            let time = watches.forecast(house, view, track.entity, signal.signal, None)?;
+            Some((time, reached(house, signal)?))
+        });
+        limits.min_by_key(|(time, _)| time.at)
+    })?;
+    let TimeToLimit { at, earliest, latest } = time;
+    Some(Prediction { impact_at: at, earliest, latest, what })
+}
+
+fn reached(house: &House, signal: crate::predict::signals::SignalRef) -> Option<String> {
+    let meaning = house.table.signal(signal);
+    Some(match meaning.limit.as_ref()? {
+        Limit::Value(value) => {
+            format!("{} reaches {}", meaning.reads, super::explain::quantity(*value, &meaning.unit))
+        }
+        Limit::Share { of, share } => format!("{} reaches {:.0} % of {of}", meaning.reads, share * 100.0),
+        Limit::Due => format!("{} comes", meaning.reads),
+    })
+}

@@ -1,0 +1,78 @@
+//! Which movers are one incident: those of one entity, and those of entities that break together.
+//!
+//! A series joins the case of its own entity at once. Two cases become one only when both hold real movers
+//! that began near in time and are linked: the same signal the same way, one role, or one fault that shows
+//! in both. So chance movers never tie machines together.
+
+use std::collections::BTreeMap;
+
+use super::House;
+use super::case::Case;
+use super::mover::Track;
+use crate::sample::Timestamp;
+use crate::series::registry::EntityId;
+
+/// Movers of one incident begin within this of each other, or within so many steps.
+const WINDOW_MS: i64 = 600_000;
+const WINDOW_STEPS: i64 = 20;
+/// The role of machines in general: sharing it links nothing.
+const ANY_MACHINE: &str = "host";
+/// Real cases that are compared with each other at one tick.
+const COMPARED_MAX: usize = 64;
+
+/// The case that a mover of this entity joins: an open incident first, then the oldest.
+pub(super) fn case_of(cases: &BTreeMap<u64, Case>, entity: EntityId) -> Option<u64> {
+    let own = || cases.iter().filter(|(_, case)| case.has(entity));
+    own().find(|(_, case)| case.opened.is_some()).or_else(|| own().next()).map(|(number, _)| *number)
+}
+
+/// Joins linked cases, younger into older; an incident that is open is never joined to another.
+/// Gives the pairs joined: (into, from).
+pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, u64)> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    let mut kept: Vec<u64> = Vec::new();
+    let mut real: Vec<u64> =
+        cases.iter().filter(|(_, case)| case.is_real()).map(|(number, _)| *number).collect();
+    // Open incidents first: what is linked to one joins it, whatever began earlier.
+    real.sort_by_key(|number| (cases[number].opened.is_none(), *number));
+    for number in real.into_iter().take(COMPARED_MAX) {
+        let case = &cases[&number];
+        let into = kept.iter().find(|kept| case.opened.is_none() && are_linked(&cases[*kept], case, house));
+        match into {
+            Some(into) => joined.push((*into, number)),
+            None => kept.push(number),
+        }
+        if let Some(&(into, from)) = joined.last().filter(|pair| pair.1 == number)
+            && let Some(from) = cases.remove(&from)
+            && let Some(into) = cases.get_mut(&into)
+        {
+            into.peak = into.peak.max(from.peak);
+            into.tracks.extend(from.tracks);
+        }
+    }
+    joined
+}
+
+fn are_linked(a: &Case, b: &Case, house: &House) -> bool {
+    let real =
+        |case: &Case| -> Vec<Track> { case.tracks.values().filter(|t| t.is_real()).cloned().collect() };
+    let window_ms = WINDOW_MS.max(WINDOW_STEPS * 1000 * i64::from(house.settings.step_seconds));
+    let (a, b) = (real(a), real(b));
+    a.iter().any(|a| b.iter().any(|b| is_near(a.since, b.since, window_ms) && is_link(a, b, house)))
+}
+
+fn is_near(a: Timestamp, b: Timestamp, window_ms: i64) -> bool {
+    a.since(b).abs() <= window_ms
+}
+
+fn is_link(a: &Track, b: &Track, house: &House) -> bool {
+    match (a.signal, b.signal) {
+        (Some(one), Some(other)) => {
+            let role = &house.table.signal(one).role;
+            (one.signal == other.signal && a.moves() == b.moves())
+                || (role != ANY_MACHINE && *role == house.table.signal(other).role)
+                || house.signatures.are_linked(one.signal, other.signal)
+        }
+        _ => a.labels.name() == b.labels.name() && a.moves() == b.moves(),
+    }
+}

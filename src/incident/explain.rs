@@ -1,0 +1,188 @@
+//! The sentence that a person reads first: what, where, how unusual, since when, what will happen when.
+
+use super::House;
+use super::event::Prediction;
+use super::mover::Track;
+use crate::predict::pack::{Fault, Movement};
+use crate::sample::Timestamp;
+
+/// Movers named one by one before the rest is counted.
+const NAMED: usize = 3;
+
+/// One sentence about a case whose movers are `story`, in the order in which they moved; not empty.
+pub(super) fn summary(
+    house: &House,
+    at: Timestamp,
+    story: &[&Track],
+    fault: Option<(&Fault, f64)>,
+    prediction: Option<&Prediction>,
+) -> String {
+    let Some((first, others)) = story.split_first() else { return String::new() };
+    let mut text = format!("{}: {}", place(first), course(house, at, first));
+    if !others.is_empty() {
+        text.push_str(", then ");
+        text.push_str(&also(house, others));
+    }
+    if let Some((fault, probability)) = fault {
+        text.push_str(&format!("; looks like {} ({:.0} %)", fault.name, probability * 100.0));
+    }
+    if let Some(p) = prediction {
+        let when = if p.impact_at <= at {
+            " by now".to_owned()
+        } else if p.earliest == p.latest {
+            format!(" at {}", clock(p.impact_at, at))
+        } else {
+            let [at, from, to] = [p.impact_at, p.earliest, p.latest].map(|t| clock(t, at));
+            format!(" at about {at} ({from} to {to})")
+        };
+        text.push_str(&format!("; {}{when}", p.what));
+    }
+    text
+}
+
+/// What it was about, once it is over.
+pub(super) fn past(house: &House, at: Timestamp, story: &[&Track]) -> String {
+    summary(house, at, story, None, None)
+}
+
+/// `14 min`, `2 h 5 min`, `3 d 4 h`.
+pub(super) fn duration(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    let two = |big: i64, big_unit: &str, small: i64, small_unit: &str| match small {
+        0 => format!("{big} {big_unit}"),
+        _ => format!("{big} {big_unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
+    }
+}
+
+fn place(track: &Track) -> &str {
+    if track.entity_name.is_empty() { "unnamed host" } else { &track.entity_name }
+}
+
+/// What the first mover did, with numbers.
+fn course(house: &House, at: Timestamp, track: &Track) -> String {
+    let since = clock(track.since, at);
+    let name = name(house, track);
+    if track.moves() == Movement::Silent {
+        return format!("{name} has given no data since {since}");
+    }
+    let unit = track.signal.map_or("", |signal| house.table.unit(signal));
+    let value = quantity(track.worst.value, unit);
+    let [low, high] = [track.worst.low, track.worst.high].map(|v| quantity(v, ""));
+    let usual = if low == high { format!("usually {low}") } else { format!("usually {low} to {high}") };
+    format!("{name} at {value} ({usual}) since {since}")
+}
+
+fn also(house: &House, others: &[&Track]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for track in others {
+        let word = match track.moves() {
+            Movement::Up => "up",
+            Movement::Down => "down",
+            Movement::Silent => "silent",
+        };
+        let said = format!("{} {word}", name(house, track));
+        if !names.contains(&said) {
+            names.push(said);
+        }
+    }
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let list = names.join(", ");
+    if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+/// The pack's words for a signal, the series itself where no pack knows it.
+fn name(house: &House, track: &Track) -> String {
+    match track.signal {
+        Some(signal) => house.table.signal(signal).reads.clone(),
+        None => track.labels.to_string(),
+    }
+}
+
+/// A number with three digits that count, and its unit; bytes by powers of 1024.
+pub(super) fn quantity(value: f64, unit: &str) -> String {
+    if let Some(rest) = unit.strip_prefix("bytes") {
+        return bytes(value, rest);
+    }
+    let number = number(value);
+    match unit {
+        "" => number,
+        _ => format!("{number} {unit}"),
+    }
+}
+
+fn bytes(value: f64, rest: &str) -> String {
+    let mut value = value;
+    let mut unit = "B";
+    for bigger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
+        if value.abs() < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = bigger;
+    }
+    format!("{} {unit}{rest}", number(value))
+}
+
+fn number(value: f64) -> String {
+    let size = value.abs();
+    // Whole numbers, and what has three digits before the point, need none after it.
+    if !size.is_finite() || size >= 100.0 || (size.fract() == 0.0) {
+        return format!("{value:.0}");
+    }
+    let digits = if size >= 10.0 {
+        1
+    } else if size >= 1.0 {
+        2
+    } else {
+        3
+    };
+    let text = format!("{value:.digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `14:03` UTC, with the date where it is another day's than `now`.
+fn clock(at: Timestamp, now: Timestamp) -> String {
+    let (text, today) = (at.to_string(), now.to_string());
+    match (text.get(..10), text.get(11..16), today.get(..10)) {
+        (Some(day), Some(minute), Some(today)) if day == today => format!("{minute} UTC"),
+        (Some(day), Some(minute), _) => format!("{day} {minute} UTC"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_digits_that_count() {
+        for (value, unit, want) in [
+            (0.0, "messages", "0 messages"),
+            (412.0, "messages", "412 messages"),
+            (12345.6, "ms", "12346 ms"),
+            (2.4649, "s", "2.46 s"),
+            (0.0420, "s", "0.042 s"),
+            (99.95, "%", "100 %"),
+            (-2.5, "", "-2.5"),
+            (1536.0, "bytes", "1.5 KiB"),
+            (5e12, "bytes a second", "4.55 TiB a second"),
+            (f64::NAN, "s", "NaN s"),
+        ] {
+            assert_eq!(quantity(value, unit), want);
+        }
+    }
+
+    #[test]
+    fn a_time_of_another_day_says_which() {
+        let now = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
+        assert_eq!(clock(now.plus_ms(60_000), now), "09:01 UTC");
+        assert_eq!(clock(now.plus_ms(86_400_000), now), "2026-03-03 09:00 UTC");
+    }
+}

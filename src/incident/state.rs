@@ -1,0 +1,215 @@
+//! The tick of all incidents, and the state that a snapshot keeps of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::{Past, Thresholds};
+use super::case::{Case, Opened};
+use super::event::{Event, Incident, Severity};
+use super::mover::Track;
+use super::watch::Watches;
+use super::{
+    FINDING_SURPRISE_MIN, Finding, House, IncidentDrops, IncidentSettings, View, correlate, lifecycle,
+};
+use crate::detect::Kind;
+use crate::predict::signals::SignalTable;
+use crate::sample::Timestamp;
+use crate::series::registry::SeriesId;
+
+const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
+/// A run that isn't told of and has had no new value for this long is over.
+const FORGOTTEN_MS: i64 = 3_600_000;
+
+/// All state of `Incidents`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IncidentState {
+    pub(super) watches: Watches,
+    pub(super) drops: IncidentDrops,
+    past: Past,
+    /// By the order in which they began.
+    cases: BTreeMap<u64, Case>,
+    /// Which case a series is in.
+    in_case: BTreeMap<SeriesId, u64>,
+    next_case: u64,
+    now: Timestamp,
+}
+
+impl IncidentState {
+    /// After a restart: the packs may be others.
+    pub(super) fn resolve_signals(&mut self, table: &SignalTable) {
+        for case in self.cases.values_mut() {
+            for track in case.tracks.values_mut().chain(&mut case.gone) {
+                track.signal = table.resolve(&track.labels);
+            }
+        }
+    }
+
+    pub(super) fn step(
+        &mut self,
+        house: &House,
+        at: Timestamp,
+        findings: &[Finding],
+        view: &impl View,
+        out: &mut Vec<Event>,
+    ) {
+        self.now = at;
+        self.past.advance(at);
+        let alarms = self.watches.step(house, at, view);
+        for finding in findings.iter().filter(|f| f.surprise >= FINDING_SURPRISE_MIN).chain(&alarms) {
+            self.take(house, finding);
+        }
+        self.follow(house, at, view);
+        for (into, from) in correlate::join(&mut self.cases, house) {
+            self.in_case.values_mut().filter(|case| **case == from).for_each(|case| *case = into);
+        }
+        self.judge(house, at, view, out);
+    }
+
+    fn take(&mut self, house: &House, finding: &Finding) {
+        if let Some(track) = self.track_mut(finding.series) {
+            track.by_limit |= finding.detector == Kind::Limit;
+            track.take_finding(finding);
+            return;
+        }
+        if self.in_case.len() >= house.settings.movers_max {
+            self.drops.movers += 1;
+            return;
+        }
+        let number = correlate::case_of(&self.cases, finding.entity).unwrap_or_else(|| {
+            self.next_case += 1;
+            self.next_case
+        });
+        self.cases.entry(number).or_default().tracks.insert(finding.series, Track::begin(finding));
+        self.in_case.insert(finding.series, number);
+    }
+
+    fn track_mut(&mut self, series: SeriesId) -> Option<&mut Track> {
+        self.cases.get_mut(self.in_case.get(&series)?)?.tracks.get_mut(&series)
+    }
+
+    /// Looks at movers that no finding was about, and lets go of those that were nothing.
+    fn follow(&mut self, house: &House, at: Timestamp, view: &impl View) {
+        let IncidentState { cases, in_case, watches, .. } = self;
+        for case in cases.values_mut() {
+            let is_open = case.opened.is_some();
+            case.tracks.retain(|series, track| {
+                if let Some(now) = view.now(*series) {
+                    track.take(now);
+                }
+                if track.by_limit {
+                    track.by_limit = watches.is_pressed(house, at, view, *series);
+                }
+                let is_over = track.evidence <= 0.0 || track.silent_ms(at) > FORGOTTEN_MS;
+                let keep = track.by_limit || !is_over || (is_open && track.is_real());
+                if !keep {
+                    in_case.remove(series);
+                }
+                keep
+            });
+        }
+    }
+
+    fn judge(&mut self, house: &House, at: Timestamp, view: &impl View, out: &mut Vec<Event>) {
+        let thresholds = self.thresholds(house.settings);
+        let mut open = self.open().count();
+        let mut over = Vec::new();
+        for (number, case) in &mut self.cases {
+            if case.tracks.is_empty() && case.gone.is_empty() {
+                over.push(*number);
+                continue;
+            }
+            let Some(assessment) = case.assess(house, &self.watches, view, at, thresholds) else { continue };
+            if case.opened.is_some() {
+                if is_calm(house, at, view, &self.watches, case) {
+                    out.extend(lifecycle::resolve(house, at, case, None));
+                    over.push(*number);
+                } else {
+                    out.extend(lifecycle::update(house, at, case, &assessment));
+                }
+            } else if open < house.settings.open_max {
+                out.extend(lifecycle::open(house, at, case, &assessment));
+                open += usize::from(case.opened.is_some());
+            } else {
+                self.drops.incidents += 1;
+            }
+        }
+        for number in over {
+            self.close(number);
+        }
+    }
+
+    /// Forgets a case; one that meant nothing teaches the budget.
+    fn close(&mut self, number: u64) {
+        let Some(case) = self.cases.remove(&number) else { return };
+        self.in_case.retain(|_, in_case| *in_case != number);
+        let meant = |opened: &Opened| {
+            let told = &opened.incident;
+            let known = told.fault.is_some() || told.prediction.is_some();
+            known || opened.acknowledged || told.severity == Severity::Info
+        };
+        if !case.opened.as_ref().is_some_and(meant) {
+            self.past.record(case.peak);
+        }
+    }
+
+    pub(super) fn retire(&mut self, series: SeriesId) {
+        self.watches.retire(series);
+        let Some(number) = self.in_case.remove(&series) else { return };
+        if let Some(case) = self.cases.get_mut(&number)
+            && let Some(track) = case.tracks.remove(&series)
+            && case.opened.is_some()
+            && track.is_real()
+        {
+            case.gone.push(track);
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, at: Timestamp, id: &str, by: &str, out: &mut Vec<Event>) -> bool {
+        let Some((_, case)) = self.opened_mut(id) else { return false };
+        out.extend(case.opened.as_mut().map(|opened| lifecycle::acknowledge(at, opened, by)));
+        true
+    }
+
+    pub(super) fn resolve(
+        &mut self,
+        house: &House,
+        at: Timestamp,
+        id: &str,
+        by: &str,
+        out: &mut Vec<Event>,
+    ) -> bool {
+        let Some((number, case)) = self.opened_mut(id) else { return false };
+        out.extend(lifecycle::resolve(house, at, case, Some(by)));
+        self.close(number);
+        true
+    }
+
+    fn opened_mut(&mut self, id: &str) -> Option<(u64, &mut Case)> {
+        let is_it = |case: &Case| case.opened.as_ref().is_some_and(|opened| opened.incident.id == id);
+        self.cases.iter_mut().find(|(_, case)| is_it(case)).map(|(number, case)| (*number, case))
+    }
+
+    pub(super) fn learning(&self, settings: &IncidentSettings, series: SeriesId) -> bool {
+        let case = self.in_case.get(&series).and_then(|number| self.cases.get(number));
+        let Some(opened) = case.and_then(|case| case.opened.as_ref()) else { return true };
+        self.now.since(opened.incident.opened_at) as f64 > settings.learning_stops_seconds * 1000.0
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.cases.values().filter_map(|case| Some(&case.opened.as_ref()?.incident))
+    }
+
+    pub(super) fn thresholds(&self, settings: &IncidentSettings) -> Thresholds {
+        let looks = self.watches.series() as f64 * WEEK_SECONDS / f64::from(settings.step_seconds.max(1));
+        self.past.thresholds(settings.budget, looks)
+    }
+}
+
+/// Every mover that still has a series has been calm for a while, and none is at its limit or near it.
+fn is_calm(house: &House, at: Timestamp, view: &impl View, watches: &Watches, case: &Case) -> bool {
+    let rests = |track: &Track| track.calm >= house.settings.calm_values;
+    let mut real = case.tracks.iter().filter(|(_, track)| track.is_real()).peekable();
+    real.peek().is_some()
+        && real.all(|(series, track)| rests(track) && !watches.is_pressed(house, at, view, *series))
+}

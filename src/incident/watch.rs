@@ -1,0 +1,229 @@
+//! Every series on the way to a hard limit, and which signals are measured where.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, House, Observed, View};
+use crate::detect::Kind;
+use crate::predict::limit::{LimitTracker, TimeToLimit};
+use crate::predict::pack::{Limit, Signal};
+use crate::predict::signals::SignalRef;
+use crate::sample::{Labels, Timestamp};
+use crate::series::registry::{EntityId, SeriesId};
+
+/// A forecast is drawn at every fourth value of a series, and not for all series at one tick.
+const PACE: u32 = 4;
+/// Forecasts in a row within the notice before a limit alone opens an incident.
+const CONFIRMED: u32 = 3;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Watch {
+    labels: Labels,
+    entity: EntityId,
+    entity_name: Arc<str>,
+    #[serde(skip)]
+    signal: Option<SignalRef>,
+    tracker: LimitTracker,
+    values: u32,
+    confirmed: u32,
+}
+
+/// The trackers, kept over a restart, and the places of all signals, which `admit` gives again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Watches {
+    watches: BTreeMap<SeriesId, Watch>,
+    #[serde(skip)]
+    places: BTreeMap<EntityId, BTreeMap<u16, BTreeMap<SeriesId, SignalRef>>>,
+    #[serde(skip)]
+    admitted: BTreeMap<SeriesId, Option<(EntityId, SignalRef)>>,
+}
+
+impl Watches {
+    /// Series known. They are what is looked at.
+    pub fn series(&self) -> usize {
+        self.admitted.len()
+    }
+
+    /// False where the series should be watched and there is no room.
+    pub fn admit(
+        &mut self,
+        house: &House,
+        series: SeriesId,
+        labels: &Labels,
+        (entity, entity_name): (EntityId, &Arc<str>),
+        signal: Option<SignalRef>,
+    ) -> bool {
+        self.admitted.insert(series, signal.map(|signal| (entity, signal)));
+        let Some(signal) = signal else { return true };
+        self.places.entry(entity).or_default().entry(signal.signal).or_default().insert(series, signal);
+        if let Some(watch) = self.watches.get_mut(&series).filter(|watch| watch.labels == *labels) {
+            watch.signal = Some(signal);
+            return true;
+        }
+        if !house.table.is_watched(signal) {
+            return true;
+        }
+        if self.watches.len() >= house.settings.watched_max {
+            return false;
+        }
+        let watch = Watch {
+            labels: labels.clone(),
+            entity,
+            entity_name: entity_name.clone(),
+            signal: Some(signal),
+            tracker: LimitTracker::new(house.table.signal(signal).hurts),
+            values: 0,
+            confirmed: 0,
+        };
+        self.watches.insert(series, watch);
+        true
+    }
+
+    pub fn retire(&mut self, series: SeriesId) {
+        self.watches.remove(&series);
+        if let Some(Some((entity, signal))) = self.admitted.remove(&series)
+            && let Some(measured) = self.places.get_mut(&entity)
+            && let Some(places) = measured.get_mut(&signal.signal)
+        {
+            places.remove(&series);
+            if places.is_empty() {
+                measured.remove(&signal.signal);
+            }
+        }
+    }
+
+    /// The signals that are measured on an entity.
+    pub fn measured(&self, entity: EntityId) -> impl Iterator<Item = u16> {
+        self.places.get(&entity).into_iter().flat_map(BTreeMap::keys).copied()
+    }
+
+    /// Takes what is new, and gives the series that will reach their limit within the pack's notice.
+    pub fn step(&mut self, house: &House, at: Timestamp, view: &impl View) -> Vec<Finding> {
+        let mut alarms = Vec::new();
+        let Watches { watches, places, .. } = self;
+        for (series, watch) in watches {
+            let (Some(signal), Some(now)) = (watch.signal, view.now(*series)) else { continue };
+            if !now.has_data || watch.tracker.newest_at().is_some_and(|newest| now.at <= newest) {
+                continue;
+            }
+            watch.tracker.push(now.at, now.value);
+            watch.values = watch.values.wrapping_add(1);
+            if !watch.values.wrapping_add(series.0).is_multiple_of(PACE) {
+                continue;
+            }
+            let meaning = house.table.signal(signal);
+            let limit = meaning.limit.as_ref();
+            let at_limit = limit.and_then(|limit| {
+                let towards = Towards { house, places: places.get(&watch.entity), view };
+                towards.forecast(watch, limit, now)
+            });
+            let soon = at_limit.is_some_and(|t| is_soon(meaning, t, at));
+            watch.confirmed = if soon { watch.confirmed.saturating_add(1) } else { 0 };
+            if watch.confirmed >= CONFIRMED {
+                alarms.push(watch.alarm(*series, now));
+            }
+        }
+        alarms.sort_by(|a, b| (&a.entity_name, &a.labels).cmp(&(&b.entity_name, &b.labels)));
+        alarms
+    }
+
+    /// When a signal of an entity will be at `reaches`, or at its own limit: the earliest over its series.
+    pub fn forecast(
+        &self,
+        house: &House,
+        view: &impl View,
+        entity: EntityId,
+        signal: u16,
+        reaches: Option<f64>,
+    ) -> Option<TimeToLimit> {
+        let places = self.places.get(&entity)?;
+        let towards = Towards { house, places: Some(places), view };
+        let reaches = reaches.map(Limit::Value);
+        let times = places.get(&signal)?.keys().filter_map(|series| {
+            let watch = self.watches.get(series)?;
+            let limit = reaches.as_ref().or(house.table.signal(watch.signal?).limit.as_ref())?;
+            towards.forecast(watch, limit, view.now(*series)?)
+        });
+        times.min_by_key(|t| (t.at, t.earliest, t.latest))
+    }
+
+    /// Whether a series is at its own limit or beyond, or heads for it within the notice.
+    pub fn is_pressed(&self, house: &House, at: Timestamp, view: &impl View, series: SeriesId) -> bool {
+        let found = self.watches.get(&series).and_then(|watch| {
+            let signal = watch.signal?;
+            let meaning = house.table.signal(signal);
+            let towards = Towards { house, places: self.places.get(&watch.entity), view };
+            let forecast = towards.forecast(watch, meaning.limit.as_ref()?, view.now(series)?)?;
+            Some(is_soon(meaning, forecast, at) || forecast.at <= at)
+        });
+        found.unwrap_or(false)
+    }
+}
+
+impl Watch {
+    fn alarm(&self, series: SeriesId, now: Observed) -> Finding {
+        Finding {
+            series,
+            labels: self.labels.clone(),
+            entity: self.entity,
+            entity_name: self.entity_name.clone(),
+            signal: self.signal,
+            at: now.at,
+            value: now.value,
+            expected: now.expected,
+            low: now.low,
+            high: now.high,
+            surprise: now.surprise,
+            detector: Kind::Limit,
+        }
+    }
+}
+
+/// Ahead, and near enough that a person wants to know. A limit that is reached by now was no forecast.
+fn is_soon(meaning: &Signal, forecast: TimeToLimit, at: Timestamp) -> bool {
+    let seconds = forecast.at.since(at) as f64 / 1000.0;
+    seconds > 0.0 && seconds <= meaning.notice_seconds
+}
+
+/// What a limit is measured against.
+struct Towards<'a, V> {
+    house: &'a House<'a>,
+    /// The signals of the entity.
+    places: Option<&'a BTreeMap<u16, BTreeMap<SeriesId, SignalRef>>>,
+    view: &'a V,
+}
+
+impl<V: View> Towards<'_, V> {
+    fn forecast(&self, watch: &Watch, limit: &Limit, now: Observed) -> Option<TimeToLimit> {
+        let times = self.house.table.exported(watch.signal?).times;
+        match limit {
+            Limit::Value(value) => watch.tracker.forecast(value / times),
+            Limit::Share { of, share } => watch.tracker.forecast(share * self.value_of(of)? / times),
+            Limit::Due => {
+                let due = Timestamp::from_seconds(now.value * times);
+                Some(TimeToLimit { at: due, earliest: due, latest: due })
+            }
+        }
+    }
+
+    /// The value of another signal of the entity, in that signal's unit; the first of its series counts.
+    fn value_of(&self, name: &str) -> Option<f64> {
+        let place = self.house.table.find(name)?;
+        let values = self.places?.get(&place)?.iter().filter_map(|(series, signal)| {
+            let now = self.view.now(*series).filter(|now| now.has_data && now.value > 0.0)?;
+            Some(now.value * self.house.table.exported(*signal).times)
+        });
+        values.into_iter().next()
+    }
+}
+
+/// Signals measured on any of the entities and not among those that moved.
+pub(super) fn still(
+    watches: &Watches,
+    entities: impl Iterator<Item = EntityId>,
+    moved: &BTreeSet<u16>,
+) -> BTreeSet<u16> {
+    entities.flat_map(|entity| watches.measured(entity)).filter(|signal| !moved.contains(signal)).collect()
+}
