@@ -324,3 +324,162 @@ fn stride(before: f64, change: f64, changes: u8) -> f64 {
 fn power_of_two_near(x: f64) -> f64 {
     libm::ldexp(1.0, libm::ilogb(x).clamp(SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CADENCE: u32 = 10;
+
+    /// A block whose lane 0 holds series 7 with a first sample at 0 s.
+    fn block(first: f64) -> Block {
+        let mut block = Block::new(CADENCE);
+        assert_eq!(block.join(SeriesId(7), Sample { at: Timestamp(0), value: first }), Some(0));
+        block
+    }
+
+    fn row(block: &mut Block, at: i64) -> (Vec<Lanes>, Vec<Mask>, Vec<Change>) {
+        let mut x = vec![[f32::NAN; CHUNK]; block.chunks()];
+        let mut seen = vec![Mask::ALL; block.chunks()];
+        let mut changes = Vec::new();
+        block.row(Timestamp(at), &mut x, &mut seen, &mut changes);
+        (x, seen, changes)
+    }
+
+    /// Feeds lane 0 a value every ten seconds and returns each row's x with what was told before it.
+    fn follow(first: f64, values: impl IntoIterator<Item = f64>) -> (Block, Vec<(f32, Vec<Change>)>) {
+        let mut block = block(first);
+        row(&mut block, 0);
+        let mut rows = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            let at = (i as i64 + 1) * 10_000;
+            block.put(0, Sample { at: Timestamp(at), value });
+            let (x, _, changes) = row(&mut block, at);
+            rows.push((x[0][0], changes));
+        }
+        (block, rows)
+    }
+
+    #[test]
+    fn a_row_sees_what_came_since_the_last_one() {
+        let mut block = block(5.0);
+        for (at, seen) in [(0, true), (9_999, true), (10_000, false), (-1, false)] {
+            assert_eq!(row(&mut block, at).1[0], Mask::NONE.with(0, seen), "at {at}");
+        }
+        assert_eq!(row(&mut block, 10_000).0[0][0], 0.0);
+    }
+
+    #[test]
+    fn rows_missed_are_counted_by_time_and_a_stale_marker_misses_all() {
+        let mut block = block(5.0);
+        for (at, missed) in [(20_000, false), (29_999, false), (30_000, true)] {
+            assert_eq!(block.has_missed(Timestamp(at), 0, 3), missed, "at {at}");
+        }
+        assert!(!block.has_missed(Timestamp(90_000), 1, 3), "an empty lane misses nothing");
+        block.silence(0);
+        assert!(block.has_missed(Timestamp(0), 0, 3));
+        assert_eq!(block.last(0), None);
+    }
+
+    #[test]
+    fn a_freed_lane_is_taken_again_and_both_are_told_in_order() {
+        let mut block = block(5.0);
+        let first = Sample { at: Timestamp(0), value: 1.0 };
+        assert_eq!(block.join(SeriesId(8), first), Some(1));
+        row(&mut block, 0);
+        block.leave(0);
+        assert_eq!((block.len(), block.series(0)), (1, None));
+        assert_eq!(block.join(SeriesId(9), first), Some(0));
+        assert!(block.is_new(0));
+        let (_, _, changes) = row(&mut block, 0);
+        let told =
+            [Change::Left { lane: 0, series: SeriesId(7) }, Change::Joined { lane: 0, series: SeriesId(9) }];
+        assert_eq!(changes, told);
+        assert!(!block.is_new(0));
+    }
+
+    #[test]
+    fn a_full_block_takes_nobody() {
+        let mut block = Block::new(CADENCE);
+        let first = Sample { at: Timestamp(0), value: 1.0 };
+        let lanes: Vec<_> = (0..1025).map(|i| block.join(SeriesId(i), first)).collect();
+        assert_eq!((lanes[0], lanes[1023], lanes[1024]), (Some(0), Some(1023), None));
+        assert_eq!(block.chunks(), 64);
+    }
+
+    #[test]
+    fn bytes_near_a_million_million_lose_nothing() {
+        let values = (0..100).map(|i| 1e12 + f64::from(i % 7) * 512.0);
+        let (block, rows) = follow(1e12, values);
+        assert_eq!(block.raw(0, rows[99].0), 1e12 + 512.0);
+        assert_eq!(block.raw(0, rows[97].0), 1e12 + 6.0 * 512.0);
+    }
+
+    #[test]
+    fn the_scale_settles_once_by_what_was_seen_and_a_constant_waits() {
+        let alternating = (0..40).map(|i| 1000.0 + f64::from(i % 2) * 4.0);
+        let (_, rows) = follow(1000.0, [1000.0; 30].into_iter().chain(alternating));
+        let told: Vec<usize> = (0..rows.len()).filter(|&i| !rows[i].1.is_empty()).collect();
+        assert_eq!(told, [30 + 16]);
+        assert!(rows[30..].windows(2).skip(17).all(|pair| (pair[1].0 - pair[0].0).abs() == 1.0));
+    }
+
+    #[test]
+    fn an_absurd_value_moves_nothing_but_a_new_level_does() {
+        let noise = |level: f64| (0..30).map(move |i| level + f64::from(i % 3));
+        let glitch = noise(100.0).chain([1e12]).chain(noise(100.0));
+        let (_, rows) = follow(100.0, glitch);
+        assert!(rows[20..].iter().all(|(_, changes)| changes.is_empty()));
+        let (_, rows) = follow(100.0, noise(100.0).chain(noise(1e9)));
+        let told: Vec<usize> = (20..rows.len()).filter(|&i| !rows[i].1.is_empty()).collect();
+        assert_eq!(told, [30 + 7]);
+    }
+
+    #[test]
+    fn detectors_can_follow_a_move_exactly() {
+        let mut block = block(1000.0);
+        row(&mut block, 0);
+        // A state that a detector might hold: the level 1000, in normalised units, and where it lies now.
+        let mut level = 0.0f32;
+        for i in 1..3000i64 {
+            let value = 1000.0 * (1.0 + i as f64 * i as f64) + (i % 5) as f64;
+            block.put(0, Sample { at: Timestamp(i * 10_000), value });
+            for change in row(&mut block, i * 10_000).2 {
+                match change {
+                    Change::Moved { shift, factor, .. } => level = (level - shift) * factor,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        let back = block.raw(0, level);
+        assert!((back - 1000.0).abs() < 1000.0, "{back} after a rise to 9e9");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_a_row_is_finite(values in prop::collection::vec(prop::num::f64::ANY, 1..80)) {
+            let finite: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+            let (block, rows) = follow(finite.first().copied().unwrap_or(0.0), finite.clone());
+            for (x, changes) in &rows {
+                prop_assert!(x.abs() <= X_MAX);
+                for change in changes {
+                    if let Change::Moved { shift, factor, .. } = change {
+                        prop_assert!(shift.abs() <= X_MAX && *factor > 0.0 && factor.is_finite());
+                    }
+                }
+            }
+            prop_assert!(!block.raw(0, 0.0).is_nan());
+        }
+
+        #[test]
+        fn a_value_survives_the_row(start in -1e12f64..1e12, moves in prop::collection::vec(-1e3f64..1e3, 1..200)) {
+            let mut value = start;
+            let values: Vec<f64> = moves.iter().map(|m| { value += m; value }).collect();
+            let (block, rows) = follow(start, values.clone());
+            let last = values[values.len() - 1];
+            let back = block.raw(0, rows[rows.len() - 1].0);
+            prop_assert!((back - last).abs() <= 1e-2, "{back} for {last}");
+        }
+    }
+}
