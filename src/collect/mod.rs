@@ -1,4 +1,5 @@
 //! The edges that bring samples in: scrapes, remote write, history and tail of a Prometheus, Kafka.
 
+pub mod kafka;
 pub mod prometheus;
 pub mod recording;

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use super::file::{ReadError, read_text};
 use super::problem::Place;
 use super::read::{Placed, Section, did_you_mean};
-use super::yaml::TEXT_BYTES_MAX;
 use crate::predict::pack::{self, BUILTIN_NAMES, Pack};
 
 /// Reads the packs named; all that are built in where the key is missing.
@@ -36,7 +34,7 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
             at,
             format!("no pack `{name}` is built in"),
             format!(
-                "{} A pack of your own is named by its path, such as ./{name}.yaml",
+                "{}; a pack of your own is named by its path, such as ./{name}.yaml",
                 did_you_mean(name, &names)
             ),
         );
@@ -46,12 +44,8 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
 
 /// The problems of a pack are placed in the pack's own file.
 fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
-    let text = match read_text(path, TEXT_BYTES_MAX) {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error @ ReadError::NotUtf8 { place }) => {
-            root.reader.sink.push_in(path.into(), place, error.to_string(), "save the file as UTF-8");
-            return None;
-        }
         Err(error) => {
             let what = format!("cannot read the pack {}: {error}", path.display());
             root.reader.sink.push(at, what, "correct the path; a relative one starts at this file's folder");
