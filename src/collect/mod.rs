@@ -1,5 +1,6 @@
 //! The edges that bring samples in: scrapes, remote write, history and tail of a Prometheus, Kafka.
 
+pub mod http;
 pub mod kafka;
 pub mod prometheus;
 pub mod recording;

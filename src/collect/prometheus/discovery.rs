@@ -1,0 +1,203 @@
+//! Whom a job scrapes: its static targets, and those of its file_sd lists as they change.
+//!
+//! A list that cannot be read any more keeps the targets that it gave last; a list that is gone gives none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::config::{Scheme, ScrapeJob};
+
+/// Beyond this a list is a mistake.
+const LIST_BYTES_MAX: u64 = 16 << 20;
+const TARGETS_MAX: usize = 10_000;
+
+/// One page to scrape and the labels that its series get.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    pub url: Url,
+    /// `job`, `instance` and what the configuration adds; sorted by name.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why a list gave nothing new.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    #[error("{path}: {error}")]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("{path} is larger than {LIST_BYTES_MAX} bytes")]
+    TooLarge { path: PathBuf },
+    #[error("{path}: {error}")]
+    Json { path: PathBuf, error: serde_json::Error },
+    #[error("{path}: {error}")]
+    Yaml { path: PathBuf, error: Box<serde_saphyr::Error> },
+    #[error("{0:?} is not an address, `host:port`")]
+    Address(String),
+    #[error("more than {TARGETS_MAX} targets; the rest is left out")]
+    TooMany,
+}
+
+/// An entry of a file_sd list.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Group {
+    targets: Vec<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// The targets of one job, and the lists that they were read from.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    lists: BTreeMap<PathBuf, Vec<Group>>,
+}
+
+impl Discovery {
+    /// Reads the job's lists anew and returns all its targets, with what went wrong on the way.
+    pub fn targets(&mut self, job: &ScrapeJob) -> (BTreeSet<Target>, Vec<ListError>) {
+        let mut problems = Vec::new();
+        let mut lists = BTreeMap::new();
+        for path in job.file_sd.iter().flat_map(|pattern| expand(pattern)) {
+            let last = self.lists.remove(&path);
+            let groups = read(&path).unwrap_or_else(|problem| {
+                problems.push(problem);
+                last.unwrap_or_default()
+            });
+            lists.insert(path, groups);
+        }
+        self.lists = lists;
+
+        let none = BTreeMap::new();
+        let fixed = job.targets.iter().map(|address| (address, &none));
+        let listed = self.lists.values().flatten();
+        let listed = listed.flat_map(|group| group.targets.iter().map(|address| (address, &group.labels)));
+        let mut targets = BTreeSet::new();
+        for (address, labels) in fixed.chain(listed) {
+            if targets.len() == TARGETS_MAX {
+                problems.push(ListError::TooMany);
+                break;
+            }
+            match target(job, address, labels) {
+                Some(target) => drop(targets.insert(target)),
+                None => problems.push(ListError::Address(address.chars().take(80).collect())),
+            }
+        }
+        (targets, problems)
+    }
+}
+
+/// Labels of a list win over those of the job. Names with `__` in front steer the scrape and are no labels.
+fn target(job: &ScrapeJob, address: &str, listed: &BTreeMap<String, String>) -> Option<Target> {
+    let scheme = match job.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    let path = listed.get("__metrics_path__").unwrap_or(&job.metrics_path);
+    let url = Url::parse(&format!("{scheme}://{address}/{}", path.trim_start_matches('/'))).ok()?;
+    let mut labels = BTreeMap::from([("job".into(), job.name.clone()), ("instance".into(), address.into())]);
+    labels.extend(job.labels.clone());
+    labels.extend(listed.clone().into_iter().filter(|(name, _)| !name.starts_with("__")));
+    Some(Target { url, labels })
+}
+
+/// The files that a path names; `*` in its last component stands for any run of characters.
+fn expand(pattern: &Path) -> Vec<PathBuf> {
+    let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    if !name.contains('*') {
+        return if pattern.exists() { vec![pattern.into()] } else { Vec::new() };
+    }
+    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let fits = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| matches(name, n));
+    let mut paths: Vec<PathBuf> = entries.filter(fits).collect();
+    paths.sort();
+    paths
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).any(|i| tail.is_char_boundary(i) && matches(rest, &tail[i..]))
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Group>, ListError> {
+    let failed = |error| ListError::Read { path: path.into(), error };
+    if std::fs::metadata(path).map_err(failed)?.len() > LIST_BYTES_MAX {
+        return Err(ListError::TooLarge { path: path.into() });
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("yml" | "yaml") => serde_saphyr::from_str(&text)
+            .map_err(|error| ListError::Yaml { path: path.into(), error: Box::new(error) }),
+        _ => serde_json::from_str(&text).map_err(|error| ListError::Json { path: path.into(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::prometheus::test_job;
+
+    fn urls(discovery: &mut Discovery, job: &ScrapeJob) -> Vec<String> {
+        discovery.targets(job).0.into_iter().map(|target| target.url.into()).collect()
+    }
+
+    #[test]
+    fn a_target_has_the_labels_of_job_and_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("mta.json");
+        std::fs::write(
+            &list,
+            r#"[{"targets": ["mta1:9100"], "labels": {"role": "mta", "__metrics_path__": "/m", "__meta_x": "y"}}]"#,
+        )
+        .unwrap();
+        let mut job = test_job("mail", &["store1:9100"]);
+        job.labels.insert("role".into(), "store".into());
+        job.file_sd.push(list);
+        let (targets, problems) = Discovery::default().targets(&job);
+        assert!(problems.is_empty(), "{problems:?}");
+        let shown: Vec<String> = targets.iter().map(|t| format!("{} {:?}", t.url, t.labels)).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"http://mta1:9100/m {"instance": "mta1:9100", "job": "mail", "role": "mta"}"#,
+                r#"http://store1:9100/metrics {"instance": "store1:9100", "job": "mail", "role": "store"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_that_breaks_keeps_its_targets_and_one_that_goes_takes_them_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let (json, yaml) = (folder.path().join("a.json"), folder.path().join("b.yml"));
+        std::fs::write(&json, r#"[{"targets": ["a:1"]}]"#).unwrap();
+        std::fs::write(&yaml, "- targets: ['b:1']\n").unwrap();
+        let mut job = test_job("mail", &[]);
+        job.file_sd = vec![folder.path().join("*.json"), folder.path().join("b.y*l")];
+        let mut discovery = Discovery::default();
+        assert_eq!(urls(&mut discovery, &job), ["http://a:1/metrics", "http://b:1/metrics"]);
+
+        std::fs::write(&json, r#"[{"targets": ["a:1""#).unwrap();
+        std::fs::write(&yaml, "- targets: ['b:2']\n").unwrap();
+        let (targets, problems) = discovery.targets(&job);
+        assert_eq!(targets.len(), 2);
+        assert!(matches!(problems[..], [ListError::Json { .. }]), "{problems:?}");
+        assert_eq!(urls(&mut discovery, &job), ["http://a:1/metrics", "http://b:2/metrics"]);
+
+        std::fs::remove_file(&json).unwrap();
+        assert_eq!(urls(&mut discovery, &job), ["http://b:2/metrics"]);
+    }
+
+    #[test]
+    fn too_many_targets_are_cut_and_said() {
+        let addresses: Vec<String> = (0..TARGETS_MAX + 5).map(|i| format!("h{i}:1")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let (targets, problems) = Discovery::default().targets(&test_job("mail", &addresses));
+        assert_eq!(targets.len(), TARGETS_MAX);
+        assert!(matches!(problems[..], [ListError::TooMany]));
+    }
+}
