@@ -1,6 +1,9 @@
 //! One file a command. A command is one variant here, and one line in `run`.
 
 pub mod check;
+mod hold_off;
+pub mod score;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -18,11 +21,14 @@ pub struct Arguments {
 enum Command {
     /// Validate a configuration and its packs, and tell everything that is to mend
     Check(check::Check),
+    /// Score each row of a CSV by how unusual it is, given the rows before it
+    Score(score::ScoreArgs),
 }
 
 /// Runs the command; errors are for people, on stderr.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Check(check) => check.run(),
+        Command::Score(args) => score::run(args),
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::read::{FromNode, Placed, Reader, Section};
 use super::scalar::{AnyText, Bytes, one_of, show_duration};
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use super::{HttpAuth, KafkaFormat, KafkaSource, PrometheusPull, RemoteWrite, Scheme, ScrapeJob, Tls};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -252,7 +252,7 @@ fn pull(section: Section) -> Option<PrometheusPull> {
     let selectors: Vec<Selector> =
         section.need("selectors", "say which series: `selectors: ['{job=\"node\"}']`").unwrap_or_default();
     if let (true, Some(node)) = (selectors.is_empty(), section.node("selectors"))
-        && matches!(&node.value, super::yaml::Value::List(items) if items.is_empty())
+        && matches!(&node.value, Value::List(items) if items.is_empty())
     {
         section.reader.sink.push(node.at, "`selectors` is empty", "say which series: ['{job=\"node\"}']");
     }
@@ -310,7 +310,7 @@ fn kafka_source(section: Section) -> KafkaSource {
     let brokers: Vec<Target> = section.need("brokers", "add `brokers: [127.0.0.1:9092]`").unwrap_or_default();
     let topics: Vec<String> = section.need("topics", "add `topics: [metrics]`").unwrap_or_default();
     for key in ["brokers", "topics"] {
-        if let Some(Node { at, value: super::yaml::Value::List(items) }) = section.node(key)
+        if let Some(Node { at, value: Value::List(items) }) = section.node(key)
             && items.is_empty()
         {
             section.reader.sink.push(*at, format!("`{key}` is empty"), "name at least one");

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::file::{ReadError, read_text};
 use super::problem::{Place, Problem, Problems, Sink};
 use super::read::{FromNode, Placed, Reader, Section};
 use super::yaml::{self, Node, TEXT_BYTES_MAX};
@@ -19,14 +20,9 @@ impl Config {
     /// Reads and validates `path`; relative paths in it start at its folder.
     pub fn load(path: &Path) -> Result<Config, Problems> {
         let dir = path.parent().unwrap_or(Path::new(""));
-        match read_text(path) {
+        match read_text(path, TEXT_BYTES_MAX) {
             Ok(text) => Config::parse(&text, path, dir, &|name| std::env::var(name).ok()),
-            Err(what) => Err(Problems(vec![Problem {
-                file: path.to_path_buf(),
-                place: Place::START,
-                what,
-                mend: "name a file that this user can read: --config FILE".into(),
-            }])),
+            Err(error) => Err(Problems(vec![unreadable(path, &error)])),
         }
     }
 
@@ -47,13 +43,14 @@ impl Config {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let told = |error: std::io::Error| format!("cannot read the configuration: {error}");
-    let bytes = std::fs::metadata(path).map_err(told)?.len();
-    if bytes > TEXT_BYTES_MAX as u64 {
-        return Err(format!("the file has {bytes} bytes, more than {TEXT_BYTES_MAX}"));
-    }
-    std::fs::read_to_string(path).map_err(told)
+fn unreadable(path: &Path, error: &ReadError) -> Problem {
+    let (place, mend) = match error {
+        ReadError::NotUtf8 { place } => (*place, "save the file as UTF-8"),
+        ReadError::Io(_) => (Place::START, "name a file that this user can read: --config FILE"),
+        ReadError::TooLong { .. } => (Place::START, "a configuration is small: is this the right file?"),
+    };
+    let what = format!("cannot read the configuration: {error}");
+    Problem { file: path.into(), place, what, mend: mend.into() }
 }
 
 /// Reads every section whatever the others hold; `None` only where the site has no name.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::file::{ReadError, read_text};
 use super::problem::Place;
 use super::read::{Placed, Section, did_you_mean};
+use super::yaml::TEXT_BYTES_MAX;
 use crate::predict::pack::{self, BUILTIN_NAMES, Pack};
 
 /// Reads the packs named; all that are built in where the key is missing.
@@ -34,7 +36,7 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
             at,
             format!("no pack `{name}` is built in"),
             format!(
-                "{}; a pack of your own is named by its path, such as ./{name}.yaml",
+                "{} A pack of your own is named by its path, such as ./{name}.yaml",
                 did_you_mean(name, &names)
             ),
         );
@@ -44,8 +46,12 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
 
 /// The problems of a pack are placed in the pack's own file.
 fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path, TEXT_BYTES_MAX) {
         Ok(text) => text,
+        Err(error @ ReadError::NotUtf8 { place }) => {
+            root.reader.sink.push_in(path.into(), place, error.to_string(), "save the file as UTF-8");
+            return None;
+        }
         Err(error) => {
             let what = format!("cannot read the pack {}: {error}", path.display());
             root.reader.sink.push(at, what, "correct the path; a relative one starts at this file's folder");

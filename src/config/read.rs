@@ -199,10 +199,11 @@ pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     format!("known here: {}", known.join(", "))
 }
 
-/// Edits between two words, a swap of neighbours counting once; a word that begins the other is near it.
+/// Edits between two words, a swap of neighbours counting once; a word that begins or ends the other is near it.
 fn nearness(a: &str, b: &str) -> usize {
-    let begins = |long: &str, short: &str| short.len() >= 4 && long.starts_with(short);
-    if begins(a, b) || begins(b, a) {
+    let part =
+        |long: &str, short: &str| short.len() >= 4 && (long.starts_with(short) || long.ends_with(short));
+    if part(a, b) || part(b, a) {
         return 1;
     }
     let (a, b): (Vec<char>, Vec<char>) =
@@ -235,6 +236,7 @@ mod tests {
         assert_eq!(did_you_mean("scarpe", &known), "did you mean `scrape`?");
         assert_eq!(did_you_mean("sink", &known), "did you mean `sinks`?");
         assert_eq!(did_you_mean("step", &known), "did you mean `step_seconds`?");
+        assert_eq!(did_you_mean("scrape_interval", &["interval", "timeout"]), "did you mean `interval`?");
         assert_eq!(did_you_mean("data-dir", &known), "did you mean `data_dir`?");
         assert_eq!(did_you_mean("zebra", &known), "known here: data_dir, scrape, sinks, site, step_seconds");
     }

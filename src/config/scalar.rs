@@ -22,7 +22,13 @@ pub struct AnyText(pub String);
 impl FromNode for AnyText {
     fn from_node(node: &Node, reader: &Reader) -> Option<Self> {
         match &node.value {
-            Value::Plain(text) | Value::Quoted(text) => Some(AnyText(text.clone())),
+            Value::Plain(text) | Value::Quoted(text) => {
+                if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+                    reader.sink.push(node.at, "the text holds a control character", "remove it");
+                    return None;
+                }
+                Some(AnyText(text.clone()))
+            }
             _ => {
                 reader.wrong(node, "text", "write one word, or text in quotes");
                 None

@@ -2,17 +2,17 @@
 //!
 //! They live in `SecretString` from here on, whose `Debug` shows nothing; no problem ever quotes one.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use super::file::read_text;
 use super::problem::Place;
 use super::read::{FromNode, Reader, Section};
 use super::scalar::AnyText;
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 
-const SECRET_BYTES_MAX: u64 = 64 << 10;
+const SECRET_BYTES_MAX: usize = 64 << 10;
 
 impl FromNode for SecretString {
     fn from_node(node: &Node, reader: &Reader) -> Option<Self> {
@@ -77,7 +77,7 @@ impl Section<'_> {
             );
             return Vec::new();
         }
-        if inline.is_some_and(|node| matches!(node.value, super::yaml::Value::List(_))) {
+        if inline.is_some_and(|node| matches!(node.value, Value::List(_))) {
             return self.get(key).unwrap_or_default();
         }
         if inline.is_some() {
@@ -89,7 +89,7 @@ impl Section<'_> {
     }
 
     fn secrets_in(&self, path: &Path, at: Place) -> Vec<SecretString> {
-        match read_bounded(path) {
+        match read_text(path, SECRET_BYTES_MAX) {
             Ok(text) => {
                 let lines: Vec<SecretString> =
                     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
@@ -112,15 +112,6 @@ impl Section<'_> {
             }
         }
     }
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > SECRET_BYTES_MAX {
-        return Err(std::io::Error::other("more than 64 KiB"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

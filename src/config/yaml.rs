@@ -2,7 +2,7 @@
 //!
 //! Nothing is guessed here: a plain scalar stays text until the reader that wants a number or a truth
 //! value asks for one. So `y`, `0755` and `1e3` never turn into something that nobody wrote.
-//! Bounds: 1 MiB of text, 64 levels, 100,000 nodes after aliases are followed.
+//! Bounds: 64 levels, 100,000 nodes after aliases are followed; readers bound the text itself.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanErr
 
 use super::problem::{Place, Sink};
 
+/// Longest file that is read as a configuration or a pack.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 100_000;
@@ -53,11 +54,6 @@ impl Value {
 
 /// Reads the one document of `text`; problems of form go to `sink`, and then there may be no tree.
 pub fn parse(text: &str, sink: &Sink) -> Option<Node> {
-    if text.len() > TEXT_BYTES_MAX {
-        let what = format!("the file has {} bytes, more than {TEXT_BYTES_MAX}", text.len());
-        sink.push(Place::START, what, "split off what does not belong here");
-        return None;
-    }
     let mut builder =
         Builder { events: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0, sink };
     match builder.document() {
@@ -87,6 +83,7 @@ fn explain(error: &ScanError) -> (String, &'static str) {
         | ErrorKind::TabAtBlockScalarStart
         | ErrorKind::TabInIndentation
         | ErrorKind::TabInPlainScalar => "YAML is indented with spaces: replace the tab",
+        ErrorKind::RecursionLimitExceeded => "write it flatter",
         _ if info.contains("anchor") => "define the `&anchor` above its first `*alias`",
         _ => "look for a missing colon, quote, bracket or indentation here or in the line above",
     };
@@ -136,6 +133,9 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Builder<'t, I
         self.nodes += 1;
         if depth > DEPTH_MAX {
             return Err(Stop::Bound(at, format!("nested more than {DEPTH_MAX} levels deep")));
+        }
+        if event.tag().is_some() {
+            self.sink.push(at, "a tag, which says nothing here", "remove the word that begins with `!`");
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => (scalar(&text, style), anchor),

@@ -240,3 +240,146 @@ fn first_nature(hint: NameHint, kind: ValueKind) -> Nature {
         (ValueKind::Gauge, _) => Nature::Level,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Cleaned::{Gone, Nothing, Value};
+
+    const STEP_MS: i64 = 10_000;
+    const STALE: f64 = f64::from_bits(crate::sample::STALE_NAN_BITS);
+
+    /// What samples ten seconds apart come to.
+    fn clean(name: &str, kind: ValueKind, values: impl IntoIterator<Item = f64>) -> Vec<Cleaned> {
+        let mut cleaner = Cleaner::new(name);
+        let sample = |(i, value)| Sample { at: Timestamp(i as i64 * STEP_MS), value };
+        values.into_iter().enumerate().map(|numbered| cleaner.push(kind, sample(numbered))).collect()
+    }
+
+    #[track_caller]
+    fn check<const N: usize>(name: &str, kind: ValueKind, values: [f64; N], want: [Cleaned; N]) {
+        assert_eq!(clean(name, kind, values), want);
+    }
+
+    #[test]
+    fn a_gauge_stands_as_it_is() {
+        check("load1", ValueKind::Gauge, [1.0, 0.5, -3.0], [Value(1.0), Value(0.5), Value(-3.0)]);
+    }
+
+    #[test]
+    fn a_counter_becomes_its_rate_a_second_and_a_reset_has_none() {
+        check(
+            "requests",
+            ValueKind::Counter,
+            [100.0, 150.0, 150.0, 20.0, 30.0, 0.0, 10.0],
+            [
+                Nothing(Why::First),
+                Value(5.0),
+                Value(0.0),
+                Nothing(Why::Reset),
+                Value(1.0),
+                Nothing(Why::Reset),
+                Value(1.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn not_a_number_is_no_zero_and_the_rate_spans_it() {
+        check(
+            "requests",
+            ValueKind::Counter,
+            [100.0, f64::NAN, f64::INFINITY, 400.0],
+            [Nothing(Why::First), Nothing(Why::Missing), Nothing(Why::Infinite), Value(10.0)],
+        );
+        check(
+            "load1",
+            ValueKind::Gauge,
+            [f64::NAN, f64::NEG_INFINITY],
+            [Nothing(Why::Missing), Nothing(Why::Infinite)],
+        );
+    }
+
+    #[test]
+    fn after_a_stale_marker_a_counter_begins_anew() {
+        check(
+            "requests",
+            ValueKind::Counter,
+            [100.0, 200.0, STALE, 900.0, 910.0],
+            [Nothing(Why::First), Value(10.0), Gone, Nothing(Why::First), Value(1.0)],
+        );
+    }
+
+    #[test]
+    fn time_only_goes_forward() {
+        let mut cleaner = Cleaner::new("load1");
+        let mut push = |ms, value| cleaner.push(ValueKind::Gauge, Sample { at: Timestamp(ms), value });
+        assert_eq!(push(10, 1.0), Value(1.0));
+        assert_eq!(push(10, 2.0), Nothing(Why::Duplicate));
+        assert_eq!(push(9, STALE), Nothing(Why::Backwards));
+        assert_eq!(push(11, 3.0), Value(3.0));
+    }
+
+    #[test]
+    fn a_name_speaks_where_the_type_is_silent_and_not_against_it() {
+        let values = [10.0, 20.0];
+        check("mails_total", ValueKind::Unknown, values, [Nothing(Why::First), Value(1.0)]);
+        check("zimbra_accounts_total", ValueKind::Gauge, values, [Value(10.0), Value(20.0)]);
+    }
+
+    #[test]
+    fn an_unknown_series_that_only_rises_is_a_counter_and_shows_nothing_before() {
+        let cleaned = clean("ops", ValueKind::Unknown, (0..70).map(|i| f64::from(i) * 50.0));
+        assert!(cleaned[..64].iter().all(|c| *c == Nothing(Why::Undecided)));
+        assert_eq!(cleaned[64], Nothing(Why::Turned));
+        assert!(cleaned[65..].iter().all(|c| *c == Value(5.0)));
+    }
+
+    #[test]
+    fn so_is_a_gauge_known_to_lie_and_no_other() {
+        let rising = || (0..70).map(f64::from);
+        let monitor = clean("openldap_monitor_operation", ValueKind::Gauge, rising());
+        assert_eq!(monitor[69], Value(0.1));
+        assert_eq!(clean("disk_used_bytes", ValueKind::Gauge, rising())[69], Value(69.0));
+    }
+
+    #[test]
+    fn a_queue_that_fills_stays_a_queue() {
+        let ramp = (0..200).map(f64::from);
+        let noisy = [3.0, 4.0, 2.0].into_iter().chain(ramp.clone());
+        assert_eq!(clean("queue", ValueKind::Unknown, noisy).last(), Some(&Value(199.0)));
+        let empty = [0.0; 9].into_iter().chain(ramp);
+        assert_eq!(clean("queue", ValueKind::Unknown, empty).last(), Some(&Value(199.0)));
+    }
+
+    #[test]
+    fn a_small_fall_refutes_a_judgement_by_behaviour() {
+        let values = (0..70).map(f64::from).chain([68.0, 69.0, 100.0]);
+        let cleaned = clean("disk_used", ValueKind::Unknown, values);
+        assert_eq!(cleaned[70..], [Nothing(Why::Turned), Value(69.0), Value(100.0)]);
+    }
+
+    #[test]
+    fn a_declared_counter_may_fall_a_little_now_and_then_but_not_forever() {
+        let iowait = (1..1000).map(|i| f64::from(i) - if i % 50 == 0 { 1.5 } else { 0.0 });
+        let cleaned = clean("node_cpu_seconds_total", ValueKind::Counter, iowait);
+        assert_eq!(cleaned.iter().filter(|c| **c == Nothing(Why::Fall)).count(), 19);
+        assert!(!cleaned.contains(&Nothing(Why::Turned)));
+
+        let depth = (0..100).map(|i| if i % 2 == 0 { 30.0 } else { 20.0 });
+        let cleaned = clean("postfix_showq_message_size_bytes_count", ValueKind::Counter, depth);
+        assert_eq!(cleaned[99], Value(20.0));
+        assert_eq!(cleaned.iter().filter(|c| **c == Nothing(Why::Turned)).count(), 1);
+    }
+
+    #[test]
+    fn a_type_that_is_learnt_late_is_heeded() {
+        let mut cleaner = Cleaner::new("ops");
+        let mut push =
+            |kind, i: i64| cleaner.push(kind, Sample { at: Timestamp(i * STEP_MS), value: i as f64 * 10.0 });
+        assert_eq!(push(ValueKind::Unknown, 0), Nothing(Why::Undecided));
+        assert_eq!(push(ValueKind::Counter, 1), Nothing(Why::Turned));
+        assert_eq!(push(ValueKind::Counter, 2), Value(1.0));
+        assert_eq!(push(ValueKind::Unknown, 3), Value(1.0));
+    }
+}

@@ -35,7 +35,7 @@ pub struct LaneRef {
 /// What can be said of a series at the present tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SeriesState {
-    /// Its cadence or its nature is not yet known.
+    /// Its cadence or its nature is not yet known, or its first row is still to come.
     Learning,
     Live,
     /// It ended, or missed three rows. Neither healthy nor zero.
@@ -236,10 +236,11 @@ impl Head {
     /// `None` for a series that is not of this shard.
     pub fn state(&self, id: SeriesId) -> Option<SeriesState> {
         let Some(LaneRef { block, lane }) = self.find(id)?.home else { return Some(SeriesState::Learning) };
-        Some(if self.blocks[block].has_missed(self.now, lane, NO_DATA_ROWS) {
-            SeriesState::NoData
-        } else {
-            SeriesState::Live
+        let block = &self.blocks[block];
+        Some(match () {
+            _ if block.has_missed(self.now, lane, NO_DATA_ROWS) => SeriesState::NoData,
+            _ if block.is_new(lane) => SeriesState::Learning,
+            _ => SeriesState::Live,
         })
     }
 

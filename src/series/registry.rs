@@ -318,3 +318,123 @@ pub fn without_port(name: &str) -> &str {
         _ => name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: RegistryLimits = RegistryLimits { series_max: 3, labels_max: 3, label_bytes_max: 20 };
+
+    fn registry() -> Registry {
+        Registry::new(LIMITS, vec!["host".into(), "instance".into()])
+    }
+
+    fn key(pairs: &[(&str, &str)]) -> Vec<u8> {
+        Labels::new(pairs).key().to_vec()
+    }
+
+    #[test]
+    fn a_series_is_met_once_whatever_the_order_of_its_labels() {
+        let mut registry = registry();
+        let up = registry.resolve(&key(&[("__name__", "up"), ("host", "a")])).unwrap();
+        let load = registry.resolve(&key(&[("__name__", "load"), ("host", "a")])).unwrap();
+        assert_eq!((up, load), (SeriesId(0), SeriesId(1)));
+        assert_eq!(registry.resolve(&key(&[("host", "a"), ("__name__", "up")])), Ok(up));
+        assert_eq!(registry.labels(load).to_string(), r#"load{host="a"}"#);
+        assert_eq!((registry.len(), registry.entity_count()), (2, 1));
+    }
+
+    #[test]
+    fn exporters_on_one_machine_are_one_entity() {
+        for (label, name) in [
+            ("mx1:9100", "mx1"),
+            ("mx1", "mx1"),
+            ("[::1]:9100", "::1"),
+            ("fe80::1", "fe80::1"),
+            ("mx1:http", "mx1:http"),
+            ("10.0.0.1:9093", "10.0.0.1"),
+        ] {
+            assert_eq!(without_port(label), name);
+        }
+        let mut registry = registry();
+        let node = registry.resolve(&key(&[("__name__", "up"), ("instance", "mx1:9100")])).unwrap();
+        let mail = registry.resolve(&key(&[("__name__", "up"), ("instance", "mx1:9093")])).unwrap();
+        assert_eq!(registry.entity(node), registry.entity(mail));
+        let named =
+            registry.resolve(&key(&[("__name__", "up"), ("instance", "b:1"), ("host", "c")])).unwrap();
+        assert_eq!(&**registry.entity_name(registry.entity(named)), "c");
+    }
+
+    #[test]
+    fn every_bound_has_its_own_refusal() {
+        let mut registry = registry();
+        assert_eq!(registry.resolve(b""), Err(Rejected::NoLabels));
+        assert_eq!(
+            registry.resolve(&key(&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")])),
+            Err(Rejected::TooManyLabels { labels: 4, labels_max: 3 })
+        );
+        assert_eq!(
+            registry.resolve(&key(&[("a", "12345678901234567890")])),
+            Err(Rejected::LabelTooLong { bytes: 21, label_bytes_max: 20 })
+        );
+        for name in ["a", "b", "c"] {
+            registry.resolve(&key(&[("__name__", name)])).unwrap();
+        }
+        assert_eq!(registry.resolve(&key(&[("__name__", "d")])), Err(Rejected::SeriesFull { series_max: 3 }));
+        assert_eq!(registry.resolve(&key(&[("__name__", "a")])), Ok(SeriesId(0)));
+    }
+
+    #[test]
+    fn a_retired_number_rests_a_day_before_another_gets_it() {
+        let mut registry = registry();
+        let ids: Vec<SeriesId> = ["a", "b", "c"]
+            .iter()
+            .map(|name| registry.resolve(&key(&[("__name__", name)])).unwrap())
+            .collect();
+        registry.declare(ids[0], ValueKind::Counter);
+        registry.retire(ids[0], Timestamp(0));
+        registry.retire(ids[0], Timestamp(1));
+        assert!(!registry.is_alive(ids[0]));
+        assert_eq!(registry.labels(ids[0]).name(), "a");
+        // There is room for one, but the number is a new one.
+        let again = registry.resolve(&key(&[("__name__", "a")])).unwrap();
+        assert_eq!(again, SeriesId(3));
+        assert!(registry.resolve(&key(&[("__name__", "d")])).unwrap_err().is_retryable());
+        registry.retire(ids[1], Timestamp(REST_MS + 1));
+        let reused = registry.resolve(&key(&[("__name__", "d")])).unwrap();
+        assert_eq!((reused, registry.kind(reused)), (ids[0], ValueKind::Unknown));
+        assert_eq!(registry.len(), 3);
+        assert_eq!(registry.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [0, 2, 3]);
+    }
+
+    #[test]
+    fn a_source_that_says_nothing_takes_no_type_back() {
+        let mut registry = registry();
+        let id = registry.resolve(&key(&[("__name__", "a")])).unwrap();
+        registry.declare(id, ValueKind::Gauge);
+        registry.declare(id, ValueKind::Unknown);
+        assert_eq!(registry.kind(id), ValueKind::Gauge);
+    }
+
+    #[test]
+    fn a_loaded_registry_knows_what_the_saved_one_knew() {
+        let mut registry = registry();
+        for host in ["a", "b"] {
+            registry.resolve(&key(&[("__name__", "up"), ("host", host)])).unwrap();
+        }
+        registry.retire(SeriesId(0), Timestamp(7));
+        let bytes = postcard::to_stdvec(&registry.save()).unwrap();
+        let state: RegistryState = postcard::from_bytes(&bytes).unwrap();
+        let mut loaded = Registry::load(LIMITS, registry.entity_labels.clone(), state.clone()).unwrap();
+        for host in ["b", "a", "c"] {
+            let key = key(&[("__name__", "up"), ("host", host)]);
+            assert_eq!(loaded.resolve(&key), registry.resolve(&key));
+        }
+        assert_eq!(
+            postcard::to_stdvec(&loaded.save()).unwrap(),
+            postcard::to_stdvec(&registry.save()).unwrap()
+        );
+        let other = Registry::load(LIMITS, vec!["node".into()], state).unwrap_err();
+        assert!(matches!(other, RegistryError::EntityLabels { .. }));
+    }
+}

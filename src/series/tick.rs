@@ -238,14 +238,18 @@ impl Ticker {
             }
         }
         match slowest_near.or(slowest) {
-            Some(at) => Some(at.min(self.clock.unwrap_or(self.newest).plus_ms(-reserve_ms))),
+            Some(at) => Some(
+                at.min(self.clock.map_or(self.newest, |clock| clock.max(self.newest)).plus_ms(-reserve_ms)),
+            ),
             None => self.clock.map(|clock| clock.plus_ms(-silent_ms - reserve_ms)),
         }
     }
 
-    /// The next tick, if it is complete. The first one is the earliest that has a sample.
+    /// The next tick, if it is complete. The first one is the earliest that has a sample; it waits a step
+    /// longer than others, so that no source is late merely because another was heard from first.
     pub fn next_due(&mut self) -> Option<Due> {
-        let frontier = self.frontier().map(|at| at.0.div_euclid(self.step_ms));
+        let grace = i64::from(self.next.is_none());
+        let frontier = self.frontier().map(|at| at.0.div_euclid(self.step_ms) - grace);
         let last = frontier.max(self.finished)?;
         let filled = self.buckets.keys().next().copied();
         let next = self.next.or(filled)?;
@@ -288,4 +292,206 @@ fn put_in_order(arrivals: &mut Vec<Arrival>) {
         instant.then_with(|| worth(b.value).cmp(&worth(a.value)).then(b.value.total_cmp(&a.value)))
     });
     arrivals.dedup_by_key(|arrival| (arrival.series, arrival.at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: u32 = 10;
+
+    fn ticker() -> Ticker {
+        Ticker::new(STEP, TickLimits::default())
+    }
+
+    /// A batch of one sample of series 0 for each of `seconds`.
+    fn feed(ticker: &mut Ticker, source: &str, lateness_seconds: i64, seconds: &[i64]) -> Vec<Dropped> {
+        let samples = seconds.iter().map(|&s| Sample { at: Timestamp(s * 1000), value: s as f64 });
+        let dropped = samples.filter_map(|sample| ticker.accept(SeriesId(0), sample).err()).collect();
+        let latest = seconds.iter().max().unwrap();
+        ticker.observe(&source.into(), Timestamp(latest * 1000), lateness_seconds * 1000);
+        dropped
+    }
+
+    /// Ticks due now, in seconds.
+    fn due(ticker: &mut Ticker) -> Vec<i64> {
+        std::iter::from_fn(|| ticker.next_due()).map(|due| due.at.0 / 1000).collect()
+    }
+
+    #[test]
+    fn a_tick_holds_what_came_since_the_last_one_its_own_instant_included() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 0, &[111, 120, 121, 130]);
+        let first = ticker.next_due().unwrap();
+        assert_eq!(first.at, Timestamp(120_000));
+        assert_eq!(first.arrivals.iter().map(|a| a.value).collect::<Vec<_>>(), [111.0, 120.0]);
+        assert_eq!(ticker.next_due().unwrap().arrivals.len(), 2);
+        assert_eq!(ticker.next_due(), None);
+        assert_eq!(ticker.waiting(), 0);
+    }
+
+    #[test]
+    fn the_slowest_source_is_waited_for_and_its_lateness_too() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 0, &[100]);
+        feed(&mut ticker, "b", 15, &[100]);
+        feed(&mut ticker, "b", 15, &[120]);
+        assert_eq!(due(&mut ticker), [0i64; 0]);
+        feed(&mut ticker, "a", 0, &[120, 130]);
+        assert_eq!(due(&mut ticker), [0i64; 0]);
+        feed(&mut ticker, "b", 15, &[130]);
+        assert_eq!(due(&mut ticker), [100, 110]);
+        assert_eq!(feed(&mut ticker, "b", 15, &[101, 111]), [Dropped::Late]);
+    }
+
+    #[test]
+    fn whoever_is_heard_first_makes_nobody_late() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 0, &[100]);
+        assert_eq!(due(&mut ticker), [0i64; 0]);
+        assert_eq!(feed(&mut ticker, "b", 0, &[100]), []);
+        feed(&mut ticker, "a", 0, &[110]);
+        feed(&mut ticker, "b", 0, &[110]);
+        assert_eq!(ticker.next_due().map(|due| due.arrivals.len()), Some(1), "one series at one time");
+    }
+
+    #[test]
+    fn a_silent_source_stops_nobody_and_rejoins_without_moving_time_back() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 0, &[100]);
+        feed(&mut ticker, "b", 0, &[100]);
+        for second in [110, 120, 130, 140] {
+            feed(&mut ticker, "a", 0, &[second]);
+        }
+        assert_eq!(due(&mut ticker), [100, 110, 120, 130, 140]);
+        assert_eq!(feed(&mut ticker, "b", 0, &[110]), [Dropped::Late]);
+        feed(&mut ticker, "a", 0, &[150]);
+        assert_eq!(due(&mut ticker), [0i64; 0], "b is heard again and is waited for");
+        feed(&mut ticker, "b", 0, &[150]);
+        assert_eq!(due(&mut ticker), [150]);
+    }
+
+    #[test]
+    fn a_gap_in_all_sources_silences_none_of_them() {
+        let mut ticker = ticker();
+        for second in [100, 110, 86_400] {
+            feed(&mut ticker, "a", 0, &[second]);
+            assert!(feed(&mut ticker, "b", 0, &[second]).is_empty());
+            due(&mut ticker);
+        }
+    }
+
+    #[test]
+    fn a_skewed_host_does_not_drag_time_forward() {
+        let mut ticker = ticker();
+        ticker.clock(Timestamp(100_000));
+        feed(&mut ticker, "right", 0, &[90, 100]);
+        assert!(feed(&mut ticker, "ahead", 0, &[400]).is_empty());
+        assert_eq!(due(&mut ticker), [90, 100]);
+        assert_eq!(feed(&mut ticker, "ahead", 0, &[100_000]), [Dropped::AheadOfClock]);
+        for second in [110, 120, 130, 140, 150] {
+            ticker.clock(Timestamp(second * 1000));
+        }
+        // Only the skewed one is left, and it may be a step ahead of the clock, no more.
+        feed(&mut ticker, "ahead", 0, &[450]);
+        assert_eq!(due(&mut ticker).last(), Some(&160));
+    }
+
+    #[test]
+    fn a_clock_that_lags_hopelessly_holds_nobody_up_unless_it_is_alone() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "behind", 0, &[1_000]);
+        ticker.clock(Timestamp(5_000_000));
+        feed(&mut ticker, "behind", 0, &[1_010]);
+        assert_eq!(due(&mut ticker), [1_000, 1_010]);
+        feed(&mut ticker, "right", 0, &[5_000]);
+        assert_eq!(due(&mut ticker).last(), Some(&5_000));
+    }
+
+    #[test]
+    fn the_clock_ticks_where_all_are_silent() {
+        let mut ticker = ticker();
+        ticker.clock(Timestamp(100_000));
+        feed(&mut ticker, "a", 5, &[100]);
+        assert_eq!(due(&mut ticker), [0i64; 0]);
+        ticker.clock(Timestamp(130_000));
+        assert_eq!(due(&mut ticker), [0i64; 0], "three steps are not yet silence");
+        ticker.clock(Timestamp(145_000));
+        assert_eq!(due(&mut ticker), [100, 110]);
+        ticker.clock(Timestamp(140_000));
+        assert_eq!(due(&mut ticker), [0i64; 0], "the clock never goes back");
+    }
+
+    #[test]
+    fn a_seldom_source_keeps_its_lateness_reserved() {
+        let mut ticker = ticker();
+        for second in (100..300).step_by(10) {
+            ticker.clock(Timestamp(second * 1000));
+            if second % 60 == 40 {
+                assert!(feed(&mut ticker, "seldom", 20, &[second - 19]).is_empty());
+            }
+            feed(&mut ticker, "often", 0, &[second]);
+            due(&mut ticker);
+        }
+    }
+
+    #[test]
+    fn a_long_gap_costs_one_tick() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 0, &[100]);
+        feed(&mut ticker, "a", 0, &[1_000_000]);
+        assert_eq!(due(&mut ticker.clone()), [100, 1_000_000]);
+        ticker.next_due();
+        assert_eq!(ticker.next_due().unwrap().skipped, 99_989);
+        feed(&mut ticker, "a", 0, &[1_000_050]);
+        assert_eq!(due(&mut ticker), [1_000_010, 1_000_020, 1_000_030, 1_000_040, 1_000_050]);
+    }
+
+    #[test]
+    fn of_two_values_for_one_instant_the_same_one_wins_in_any_order() {
+        let stale = f64::from_bits(crate::sample::STALE_NAN_BITS);
+        let values = [3.0, f64::NAN, stale, f64::INFINITY, 7.0];
+        for first in 0..values.len() {
+            let mut ticker = ticker();
+            for i in 0..values.len() {
+                let value = values[(first + i) % values.len()];
+                ticker.accept(SeriesId(0), Sample { at: Timestamp(0), value }).unwrap();
+            }
+            ticker.finish();
+            let due = ticker.next_due().unwrap();
+            assert_eq!(due.arrivals.iter().map(|a| a.value).collect::<Vec<_>>(), [7.0]);
+        }
+    }
+
+    #[test]
+    fn everything_is_bounded() {
+        let limits = TickLimits { samples_max: 3, buckets_max: 2, sources_max: 2, ..TickLimits::default() };
+        let mut ticker = Ticker::new(STEP, limits);
+        assert_eq!(feed(&mut ticker, "a", 0, &[10, 20, 30]), [Dropped::Full]);
+        assert_eq!(feed(&mut ticker, "b", 0, &[10, 20]), [Dropped::Full]);
+        feed(&mut ticker, "c", 0, &[40]);
+        assert_eq!(ticker.source_count(), 2);
+    }
+
+    #[test]
+    fn no_time_is_too_odd() {
+        let mut ticker = ticker();
+        for at in [i64::MIN, -1, i64::MAX, LAST_MS] {
+            let _ = ticker.accept(SeriesId(0), Sample { at: Timestamp(at), value: 0.0 });
+            ticker.observe(&"a".into(), Timestamp(at), i64::MAX);
+            ticker.observe(&"b".into(), Timestamp(at), i64::MIN);
+            due(&mut ticker);
+            ticker.clock(Timestamp(at));
+            due(&mut ticker);
+        }
+    }
+
+    #[test]
+    fn at_the_end_all_is_due_once() {
+        let mut ticker = ticker();
+        feed(&mut ticker, "a", 60, &[100, 110, 125]);
+        assert_eq!(due(&mut ticker), [0i64; 0]);
+        ticker.finish();
+        assert_eq!(due(&mut ticker), [100, 110, 120, 130]);
+    }
 }

@@ -1,0 +1,7 @@
+//! One file for each thing that can be asked.
+
+pub mod actions;
+pub mod health;
+pub mod incidents;
+pub mod metrics;
+pub mod write;
