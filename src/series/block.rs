@@ -1,11 +1,7 @@
 //! Up to 1,024 series of one cadence side by side, and the row that they are at each tick.
 //!
-//! Values are f64, a row is f32: each lane has an affine normaliser `x = (value - center) / scale`.
-//! The center lies near the values, so bytes around 1e12 lose nothing; the scale is a power of two, hence
-//! exact, near the typical change between samples. A lane whose values went far from its center and
-//! stayed there is centred anew at the next row, which says so, so that detectors can move their state.
-//!
-//! Lanes lie in chunks of 16, each array of a chunk on its own cache lines.
+//! Detectors keep state by lane, so a row first tells what happened to the lanes since the last one: who
+//! joined, who left, whose normaliser moved. Until then everything is said in the units of the last row.
 
 use std::collections::BTreeSet;
 
@@ -13,32 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Lanes;
 use crate::sample::{CHUNK, Mask, Sample, Timestamp};
+use crate::series::chunk::Chunk;
 use crate::series::registry::SeriesId;
 
 /// Lanes of one block.
 pub const LANES_MAX: usize = 1024;
-
-/// Distance from the center, in typical changes, at which f32 keeps but 8 bits of a typical change.
-const FAR: f64 = 65_536.0;
-
-/// So many samples in a row must be far before the center moves: a single absurd value doesn't move it.
-const FAR_SAMPLES: u8 = 8;
-
-/// Changes of value after which the scale, a guess until then, is set by what was seen.
-const SETTLED_CHANGES: u8 = 16;
-
-/// Normalised values stop here, so that their squares are finite too.
-pub const X_MAX: f32 = (1u64 << 50) as f32;
-
-/// A typical change stops here, so that sums and multiples of it are finite.
-const STRIDE_MAX: f64 = 1e300;
-
-/// The scale is a power of two within these.
-const SCALE_EXPONENT_MIN: i32 = -40;
-const SCALE_EXPONENT_MAX: i32 = 400;
-
-/// A change of scale beyond this, or its inverse, is a new start and no change of unit.
-const FACTOR_MAX: f64 = (1u64 << 40) as f64;
 
 /// What a lane's detectors must be told before they read the row.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,84 +24,6 @@ pub enum Change {
     Left { lane: usize, series: SeriesId },
     /// The normaliser moved: `x_new = (x_old - shift) * factor`.
     Moved { lane: usize, shift: f32, factor: f32 },
-}
-
-/// 16 lanes of series.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
-struct Chunk {
-    /// The last value and its time, in milliseconds; `i64::MIN` before the first and after a stale marker.
-    value: [f64; CHUNK],
-    at: [i64; CHUNK],
-    center: [f64; CHUNK],
-    /// One over the scale.
-    per_scale: [f64; CHUNK],
-    /// The typical change of value, in the series' unit; 0 before the first.
-    stride: [f64; CHUNK],
-    /// Changes so far, saturating.
-    changes: [u8; CHUNK],
-    /// Samples in a row that lay far from the center.
-    far: [u8; CHUNK],
-    series: [Option<SeriesId>; CHUNK],
-}
-
-impl Chunk {
-    const EMPTY: Chunk = Chunk {
-        value: [0.0; CHUNK],
-        at: [i64::MIN; CHUNK],
-        center: [0.0; CHUNK],
-        per_scale: [1.0; CHUNK],
-        stride: [0.0; CHUNK],
-        changes: [0; CHUNK],
-        far: [0; CHUNK],
-        series: [None; CHUNK],
-    };
-
-    fn start(&mut self, i: usize, first: Sample) {
-        self.value[i] = first.value;
-        self.at[i] = first.at.0;
-        self.center[i] = first.value;
-        // A guess: a 64th of the value.
-        let scale = if first.value == 0.0 { 1.0 } else { power_of_two_near(first.value / 64.0) };
-        self.per_scale[i] = 1.0 / scale;
-        self.stride[i] = 0.0;
-        self.changes[i] = 0;
-        self.far[i] = 0;
-    }
-
-    /// Takes in the next value; true where the lane should be centred anew.
-    fn put(&mut self, i: usize, sample: Sample) -> bool {
-        let change = (sample.value - self.value[i]).abs().min(STRIDE_MAX);
-        self.value[i] = sample.value;
-        self.at[i] = sample.at.0;
-        if change > 0.0 {
-            self.changes[i] = self.changes[i].saturating_add(1);
-            self.stride[i] = stride(self.stride[i], change, self.changes[i]);
-        }
-        let is_far = (sample.value - self.center[i]).abs() > FAR * self.stride[i];
-        self.far[i] = if is_far { self.far[i].saturating_add(1) } else { 0 };
-        self.far[i] == FAR_SAMPLES || (change > 0.0 && self.changes[i] == SETTLED_CHANGES)
-    }
-
-    /// Centres a lane at its value and scales it by its stride. Returns shift and factor, `None` where
-    /// f32 cannot follow: the lane then starts anew.
-    fn centre(&mut self, i: usize) -> Option<(f32, f32)> {
-        self.far[i] = 0;
-        let (value, old) = (self.value[i], self.per_scale[i]);
-        // What detectors are told in f32 is also what happens to the center, to the bit.
-        let shift = ((value - self.center[i]) * old) as f32;
-        // Finer than f64 itself nothing can be.
-        let new = 1.0 / power_of_two_near(self.stride[i].max(value.abs() * f64::EPSILON));
-        let factor = new / old;
-        if shift.abs() > X_MAX || !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor) {
-            let at = Timestamp(self.at[i]);
-            self.start(i, Sample { at, value });
-            return None;
-        }
-        self.center[i] += f64::from(shift) / old;
-        self.per_scale[i] = new;
-        Some((shift, factor as f32))
-    }
 }
 
 /// The lanes of one cadence.
@@ -199,7 +96,7 @@ impl Block {
     pub fn leave(&mut self, lane: usize) {
         let (chunk, i) = self.at_mut(lane);
         let left = chunk.series[i].take();
-        chunk.at[i] = i64::MIN;
+        chunk.silence(i);
         if let Some(series) = left {
             self.free.insert(lane);
             self.moving.retain(|&moving| moving != lane);
@@ -218,7 +115,7 @@ impl Block {
     /// The series says that it has ended.
     pub fn silence(&mut self, lane: usize) {
         let (chunk, i) = self.at_mut(lane);
-        chunk.at[i] = i64::MIN;
+        chunk.silence(i);
     }
 
     #[cold]
@@ -242,28 +139,23 @@ impl Block {
     /// Writes the row of values whose time lies in (at - cadence, at], and appends to `changes` what
     /// happened to the lanes since the last row, in order: it applies before the row is read.
     ///
-    /// `x` and `seen` are `chunks()` long. A lane not seen has x 0; none lies beyond `X_MAX`.
+    /// `x` and `seen` are `chunks()` long. A lane not seen has x 0; none lies beyond 2^50, so that squares are finite.
     pub fn row(&mut self, at: Timestamp, x: &mut [Lanes], seen: &mut [Mask], changes: &mut Vec<Change>) {
         if !self.moving.is_empty() {
             self.centre_moving();
         }
         changes.append(&mut self.changes);
-        let since = at.0.saturating_sub(self.cadence_ms());
+        let since = at.plus_ms(-self.cadence_ms());
         for ((chunk, x), seen) in self.chunks.iter().zip(x).zip(seen) {
-            let here: [bool; CHUNK] = std::array::from_fn(|i| chunk.at[i] > since && chunk.at[i] <= at.0);
-            *x = std::array::from_fn(|i| {
-                let normal = ((chunk.value[i] - chunk.center[i]) * chunk.per_scale[i]) as f32;
-                if here[i] { normal.clamp(-X_MAX, X_MAX) } else { 0.0 }
-            });
-            *seen = mask(here);
+            (*x, *seen) = chunk.row(since, at);
         }
     }
 
     /// Lanes of a chunk that have missed `rows` rows or more as of the row at `at`.
     pub fn missed(&self, at: Timestamp, chunk: usize, rows: i64) -> Mask {
-        let since = self.last_row(at).saturating_sub(rows.saturating_mul(self.cadence_ms()));
-        let chunk = &self.chunks[chunk];
-        mask(std::array::from_fn(|i| chunk.series[i].is_some() && chunk.at[i] <= since))
+        let last_row = at.plus_ms(-at.0.rem_euclid(self.cadence_ms()));
+        let since = last_row.plus_ms(-rows.saturating_mul(self.cadence_ms()));
+        self.chunks[chunk].silent_since(since)
     }
 
     /// Whether this lane has missed `rows` rows or more as of the last row at or before `at`.
@@ -271,21 +163,16 @@ impl Block {
         self.missed(at, lane / CHUNK, rows).has(lane % CHUNK)
     }
 
-    fn last_row(&self, at: Timestamp) -> i64 {
-        at.0.saturating_sub(at.0.rem_euclid(self.cadence_ms()))
-    }
-
     /// From normalised units back to the series' own.
     pub fn raw(&self, lane: usize, x: f32) -> f64 {
         let (chunk, i) = self.at(lane);
-        chunk.center[i] + f64::from(x) / chunk.per_scale[i]
+        chunk.raw(i, x)
     }
 
     /// The last value and its time; `None` in an empty lane and after a stale marker.
     pub fn last(&self, lane: usize) -> Option<Sample> {
         let (chunk, i) = self.at(lane);
-        let at = Timestamp(chunk.at[i]);
-        (at != Timestamp::MIN).then_some(Sample { at, value: chunk.value[i] })
+        chunk.last(i)
     }
 
     /// Whether the lane has had no row yet, so that what detectors know of it is another's.
@@ -307,27 +194,10 @@ impl Block {
     }
 }
 
-fn mask(on: [bool; CHUNK]) -> Mask {
-    Mask(on.iter().enumerate().fold(0, |bits, (i, &on)| bits | u16::from(on) << i))
-}
-
-/// The mean of the first changes, then one that forgets within 32, in which a jump counts as four
-/// ordinary changes at most. A sample equal to the last is no change: a constant has not become finer.
-fn stride(before: f64, change: f64, changes: u8) -> f64 {
-    if changes <= SETTLED_CHANGES {
-        return before + (change - before) / f64::from(changes);
-    }
-    before + (change.min(4.0 * before) - before) / 32.0
-}
-
-/// The power of two at or below `|x|`, within bounds.
-fn power_of_two_near(x: f64) -> f64 {
-    libm::ldexp(1.0, libm::ilogb(x).clamp(SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::chunk::X_MAX;
     use proptest::prelude::*;
 
     const CADENCE: u32 = 10;
@@ -454,6 +324,16 @@ mod tests {
         }
         let back = block.raw(0, level);
         assert!((back - 1000.0).abs() < 1000.0, "{back} after a rise to 9e9");
+    }
+
+    #[test]
+    fn an_absurd_value_among_the_first_spoils_the_scale_for_a_while_only() {
+        let noise = |n| (0..n).map(|i| 100.0 + f64::from(i % 3));
+        let (_, rows) = follow(100.0, noise(5).chain([1e12]).chain(noise(2000)));
+        let last = &rows[rows.len() - 3..];
+        assert!(last.iter().all(|(_, changes)| changes.is_empty()));
+        let steps = (last[0].0 - last[1].0).abs().min((last[1].0 - last[2].0).abs());
+        assert!((1e-3..=1e3).contains(&steps), "a step of 1 is {steps} in normalised units");
     }
 
     proptest! {

@@ -15,5 +15,8 @@ pub mod head;
 pub mod registry;
 pub mod tick;
 
+mod chunk;
+mod watermark;
+
 #[cfg(test)]
 mod properties;

@@ -1,16 +1,7 @@
-//! Which instant is complete? Samples wait in buckets of one tick until a watermark passes it.
+//! Samples wait in buckets of one tick until the tick is complete, as the watermarks tell.
 //!
-//! Each source has a watermark: its newest sample less its allowed lateness, never more than a step
-//! ahead of the clock, since a skewed host must not drag time forward. A tick is due once the watermarks
-//! of all sources heard from lately have reached it. A source that is silent for three steps, or that
-//! lies hopelessly far behind while others don't, stops nobody: its series have no data.
-//! If all are silent the clock itself drives the ticks, three steps behind.
-//!
-//! A silent source still reserves its lateness before the present. So a source that speaks less often
-//! than every three steps needs a lateness that covers the way of a sample from its timestamp to here.
-//!
-//! Without a clock (recorded data) the newest sample stands for it, and "lately" counts the progress of
-//! the others, a step at most for each batch, so that a gap in all sources silences none of them.
+//! A bucket holds what came in (tick - step, tick], in an order that doesn't depend on how sources
+//! interleave. What comes for a tick that has passed is late and dropped.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::{Sample, Source, Timestamp, is_stale_marker};
 use crate::series::registry::SeriesId;
-
-/// Steps after which a source counts as silent.
-const SILENT_STEPS: i64 = 3;
-
-/// After this long a silent source reserves nothing any more.
-const FORGOTTEN_MS: i64 = 600_000;
+use crate::series::watermark::Watermarks;
 
 /// Ticks without a sample that are still given one by one.
 const EMPTY_TICKS_MAX: i64 = 256;
@@ -85,14 +71,6 @@ pub struct Due {
     pub arrivals: Vec<Arrival>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Watermark {
-    at: Timestamp,
-    lateness_ms: i64,
-    /// When it was heard from, in `Ticker::elapsed_ms`.
-    heard_ms: i64,
-}
-
 /// The one queue between samples as they come and ticks as detectors need them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ticker {
@@ -103,11 +81,7 @@ pub struct Ticker {
     waiting: usize,
     /// The first tick not yet given; unknown before the first one.
     next: Option<i64>,
-    sources: BTreeMap<Source, Watermark>,
-    clock: Option<Timestamp>,
-    newest: Timestamp,
-    /// Time that passed by the clock, or by the data where there is no clock.
-    elapsed_ms: i64,
+    watermarks: Watermarks,
     /// Ticks up to this one are due whatever the sources say.
     finished: Option<i64>,
 }
@@ -115,16 +89,14 @@ pub struct Ticker {
 impl Ticker {
     /// `step_seconds` is at least 1.
     pub fn new(step_seconds: u32, limits: TickLimits) -> Self {
+        let step_ms = i64::from(step_seconds.max(1)) * 1000;
         Ticker {
-            step_ms: i64::from(step_seconds.max(1)) * 1000,
+            step_ms,
             limits,
             buckets: BTreeMap::new(),
             waiting: 0,
             next: None,
-            sources: BTreeMap::new(),
-            clock: None,
-            newest: Timestamp::MIN,
-            elapsed_ms: 0,
+            watermarks: Watermarks::new(step_ms),
             finished: None,
         }
     }
@@ -145,7 +117,7 @@ impl Ticker {
     /// A batch is atomic: all its samples are accepted before it is observed.
     pub fn accept(&mut self, series: SeriesId, sample: Sample) -> Result<(), Dropped> {
         let Sample { at, value } = sample;
-        let ahead = self.clock.is_some_and(|clock| at.since(clock) > self.limits.ahead_ms_max);
+        let ahead = self.watermarks.clock().is_some_and(|clock| at.since(clock) > self.limits.ahead_ms_max);
         if ahead || at.0 > LAST_MS {
             return Err(Dropped::AheadOfClock);
         }
@@ -169,44 +141,17 @@ impl Ticker {
 
     /// A batch of `source` has been accepted whose newest sample is of `latest`.
     pub fn observe(&mut self, source: &Source, latest: Timestamp, lateness_ms: i64) {
-        let latest = self.capped(latest);
-        if self.clock.is_none() && latest > self.newest {
-            let progress = latest.since(self.newest).min(self.step_ms);
-            self.elapsed_ms = self.elapsed_ms.saturating_add(progress);
-        }
-        self.newest = self.newest.max(latest);
-        let lateness_ms = lateness_ms.max(0);
-        let at = latest.plus_ms(-lateness_ms);
-        let heard_ms = self.elapsed_ms;
-        if let Some(known) = self.sources.get_mut(source) {
-            *known = Watermark { at: known.at.max(at), lateness_ms, heard_ms };
-            return;
-        }
-        if self.sources.len() >= self.limits.sources_max {
-            self.forget_quietest();
-        }
-        self.sources.insert(source.clone(), Watermark { at, lateness_ms, heard_ms });
-    }
-
-    fn forget_quietest(&mut self) {
-        let quietest =
-            self.sources.iter().min_by_key(|(_, known)| known.heard_ms).map(|(source, _)| source.clone());
-        if let Some(source) = quietest {
-            self.sources.remove(&source);
-        }
+        self.watermarks.observe(source, latest.min(Timestamp(LAST_MS)), lateness_ms, self.limits.sources_max);
     }
 
     /// The clock is now at least this far; it never goes back.
     pub fn clock(&mut self, now: Timestamp) {
-        if let Some(before) = self.clock {
-            self.elapsed_ms = self.elapsed_ms.saturating_add(now.since(before).max(0));
-        }
-        self.clock = self.clock.max(Some(now));
+        self.watermarks.advance_clock(now);
     }
 
     /// Goes on without a clock until one is given again: while the past is read once more, after a restart.
     pub fn forget_clock(&mut self) {
-        self.clock = None;
+        self.watermarks.forget_clock();
     }
 
     /// Nothing more will come: all that waits is due.
@@ -214,42 +159,14 @@ impl Ticker {
         self.finished = self.buckets.keys().next_back().copied().max(self.finished);
     }
 
-    /// Never more than a step ahead of the clock.
-    fn capped(&self, at: Timestamp) -> Timestamp {
-        let cap = self.clock.map_or(Timestamp(LAST_MS), |clock| clock.plus_ms(self.step_ms));
-        at.min(cap)
-    }
-
-    /// Up to when everything has come that is worth waiting for.
-    fn frontier(&self) -> Option<Timestamp> {
-        let silent_ms = SILENT_STEPS * self.step_ms;
-        let near = self.clock.map_or(Timestamp::MIN, |clock| clock.plus_ms(-self.limits.behind_ms_max));
-        let (mut slowest, mut slowest_near) = (None, None);
-        let mut reserve_ms = 0;
-        for known in self.sources.values() {
-            let idle_ms = self.elapsed_ms.saturating_sub(known.heard_ms);
-            if idle_ms <= silent_ms {
-                slowest = Some(slowest.map_or(known.at, |at: Timestamp| at.min(known.at)));
-                if known.at >= near {
-                    slowest_near = Some(slowest_near.map_or(known.at, |at: Timestamp| at.min(known.at)));
-                }
-            } else if idle_ms <= FORGOTTEN_MS.max(silent_ms) {
-                reserve_ms = reserve_ms.max(known.lateness_ms);
-            }
-        }
-        match slowest_near.or(slowest) {
-            Some(at) => Some(
-                at.min(self.clock.map_or(self.newest, |clock| clock.max(self.newest)).plus_ms(-reserve_ms)),
-            ),
-            None => self.clock.map(|clock| clock.plus_ms(-silent_ms - reserve_ms)),
-        }
-    }
-
     /// The next tick, if it is complete. The first one is the earliest that has a sample; it waits a step
     /// longer than others, so that no source is late merely because another was heard from first.
     pub fn next_due(&mut self) -> Option<Due> {
         let grace = i64::from(self.next.is_none());
-        let frontier = self.frontier().map(|at| at.0.div_euclid(self.step_ms) - grace);
+        let frontier = self
+            .watermarks
+            .frontier(self.limits.behind_ms_max)
+            .map(|at| at.0.div_euclid(self.step_ms) - grace);
         let last = frontier.max(self.finished)?;
         let filled = self.buckets.keys().next().copied();
         let next = self.next.or(filled)?;
@@ -273,7 +190,7 @@ impl Ticker {
 
     /// Sources known, silent ones too.
     pub fn source_count(&self) -> usize {
-        self.sources.len()
+        self.watermarks.source_count()
     }
 }
 
