@@ -8,12 +8,13 @@ use super::{MultiSurprise, Multivariate, Row, Tick, Univariate, fuse};
 use crate::kernel::Lanes;
 use crate::sample::{CHUNK, Mask};
 
-/// A value further out, in normalised units, moves its lane's centre there, so that f32 resolves its changes.
+/// A value further out, in its lane's units, moves the centre there, so that f32 resolves its changes;
+/// now and then a nearer one does too, for a series that has shrunk since.
 const CENTRE_REACH: f64 = 65_536.0;
-/// Values are cut here, far below where their squares would overflow f32.
+const CENTRE_REACH_AT_REST: f64 = 16.0;
+const REST_ROWS: u64 = 256;
+/// Values are cut here: their squares must fit f32.
 const NORMALISED_MAX: f64 = 1e15;
-/// A series is first met at this many of its units.
-const UNITS_AT_FIRST: f64 = 1_024.0;
 
 /// One surprise of an entity from those of its signals (NaN where there was none) and of how they move together.
 ///
@@ -40,6 +41,7 @@ pub struct EntityScore {
     univariate: Univariate,
     multivariate: Multivariate,
     normalisers: Vec<Option<Normaliser>>,
+    rows: u64,
     #[serde(skip)]
     row: Row,
 }
@@ -55,12 +57,14 @@ impl EntityScore {
             univariate: Univariate::new(cadence_seconds, signals.div_ceil(CHUNK)),
             multivariate,
             normalisers: vec![None; signals],
+            rows: 0,
             row: Row::default(),
         }
     }
 
     /// Scores one row against all rows before it, then learns from it; NaN and infinite values are missing.
     pub fn step(&mut self, tick: &Tick, values: &[f64]) -> EntityRow {
+        self.rows += 1;
         let chunks = self.normalisers.len().div_ceil(CHUNK);
         let (mut x, mut seen) = (vec![[0.0; CHUNK]; chunks], vec![Mask::NONE; chunks]);
         for (signal, &value) in values.iter().take(self.normalisers.len()).enumerate() {
@@ -90,9 +94,15 @@ impl EntityScore {
 
     /// The value in its lane's unit, whose centre moves where the value has run away from it.
     fn normalise(&mut self, signal: usize, value: f64) -> f32 {
-        let normaliser = self.normalisers[signal].get_or_insert_with(|| Normaliser::at(value));
+        if value == 0.0 && self.normalisers[signal].is_none() {
+            // Zeros have no unit, and are zero in any.
+            return 0.0;
+        }
+        let first = Normaliser { centre: 0.0, ..Normaliser::at(value) };
+        let normaliser = self.normalisers[signal].get_or_insert(first);
         let x = normaliser.apply(value);
-        if f64::from(x.abs()) < CENTRE_REACH {
+        let at_rest = self.rows.is_multiple_of(REST_ROWS);
+        if f64::from(x.abs()) < if at_rest { CENTRE_REACH_AT_REST } else { CENTRE_REACH } {
             return x;
         }
         normaliser.centre = value;
@@ -110,12 +120,96 @@ struct Normaliser {
 }
 
 impl Normaliser {
+    /// A first value is about a thousand units.
     fn at(value: f64) -> Self {
-        let unit = if value == 0.0 { 1.0 } else { libm::exp2(libm::floor(libm::log2(value.abs()))) };
-        Normaliser { centre: value, unit: (unit / UNITS_AT_FIRST).max(f64::MIN_POSITIVE) }
+        let exponent = libm::floor(libm::log2(value.abs())) - 10.0;
+        Normaliser { centre: value, unit: libm::exp2(exponent).max(f64::MIN_POSITIVE) }
     }
 
     fn apply(&self, value: f64) -> f32 {
         ((value - self.centre) / self.unit).clamp(-NORMALISED_MAX, NORMALISED_MAX) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Timestamp;
+    use proptest::prelude::*;
+
+    fn tick(n: usize) -> Tick {
+        let at = Timestamp(n as i64 * 60_000);
+        Tick { at, cadence_seconds: 60, local_second_of_day: (n * 60 % 86_400) as u32, local_weekday: 0 }
+    }
+
+    /// Something between a sine and noise, different for every signal.
+    fn wave(n: usize, signal: usize) -> f64 {
+        let n = n as f64;
+        (n * 0.7 + signal as f64).sin() + (n * 2.3 * (signal + 1) as f64).sin()
+    }
+
+    fn surprises(signals: usize, rows: usize, value: impl Fn(usize, usize) -> f64) -> Vec<EntityRow> {
+        let mut score = EntityScore::new(60, signals);
+        let row = |n| (0..signals).map(|signal| value(n, signal)).collect::<Vec<f64>>();
+        (0..rows).map(|n| score.step(&tick(n), &row(n))).collect()
+    }
+
+    #[test]
+    fn the_unit_of_a_signal_does_not_matter() {
+        let small = surprises(1, 600, |n, s| wave(n, s) + if n == 500 { 30.0 } else { 0.0 });
+        for (unit, offset) in [(1e12, 0.0), (1e-9, 0.0), (1e9, 1e12)] {
+            let large =
+                surprises(1, 600, |n, s| offset + unit * (wave(n, s) + if n == 500 { 30.0 } else { 0.0 }));
+            assert!(large[500].surprise > 4.0, "{unit} {offset} {:?} {:?}", small[500], large[500]);
+            for (a, b) in small.iter().zip(&large) {
+                assert!(
+                    (a.surprise - b.surprise).abs() < 0.1,
+                    "{unit} {offset}: {} {}",
+                    a.surprise,
+                    b.surprise
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_runs_away_takes_its_centre_along() {
+        let grown = surprises(1, 2_000, |n, s| 1.0 + 1e7 * n as f64 + wave(n, s));
+        assert!(grown[1_000..].iter().all(|row| row.surprise < 4.0));
+    }
+
+    #[test]
+    fn one_wild_signal_of_twenty_shows_in_the_row_and_by_name() {
+        let rows = surprises(20, 900, |n, s| wave(n, s) + if (n, s) == (800, 7) { 40.0 } else { 0.0 });
+        assert!(rows[800].surprise > 3.0, "{:?}", rows[800]);
+        let wildest = (0..20).max_by(|&a, &b| rows[800].signals[a].total_cmp(&rows[800].signals[b]));
+        assert_eq!(wildest, Some(7));
+    }
+
+    #[test]
+    fn an_empty_row_is_no_surprise_and_no_sample() {
+        let rows = surprises(3, 300, |n, s| if n == 200 { f64::NAN } else { wave(n, s) });
+        assert_eq!(rows[200].surprise, 0.0);
+        assert!(rows[200].signals.iter().all(|s| s.is_nan()));
+    }
+
+    /// -1 read as unsigned, as exporters do before their first measurement.
+    #[test]
+    fn a_sentinel_before_the_first_value_blinds_nobody() {
+        let value =
+            |n| if n == 0 { u64::MAX as f64 } else { wave(n, 0) + if n == 1_000 { 1e3 } else { 0.0 } };
+        assert!(surprises(1, 1_001, |n, _| value(n))[1_000].surprise > 3.0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn no_number_makes_it_panic_or_answer_nan(values in prop::collection::vec(any::<f64>(), 150)) {
+            let mut score = EntityScore::new(60, 2);
+            for (n, pair) in values.windows(2).enumerate() {
+                let row = score.step(&tick(n), pair);
+                prop_assert!((0.0..=12.0).contains(&row.surprise));
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ pub mod fuse;
 pub mod multivariate;
 pub mod profile;
 pub mod seasonal;
+#[cfg(test)]
+mod shapes;
 pub mod subspace;
 pub mod univariate;
 
@@ -57,6 +59,9 @@ pub struct Band {
     pub high: f64,
 }
 
+/// A count in f32 stays exact up to here.
+const COUNT_MAX: f32 = 10_000_000.0;
+
 /// How much past the 16 lanes of a chunk have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
@@ -64,21 +69,54 @@ pub struct Past {
     pub age: Lanes,
     /// Rows missed since the last sample.
     pub gap: Lanes,
+    /// The first two samples, and how many of them there are.
+    opening: [Lanes; 2],
+    met: Lanes,
     pub cadence_seconds: f32,
 }
 
 impl Past {
     fn new(cadence_seconds: u32) -> Self {
-        Past { age: [0.0; CHUNK], gap: [0.0; CHUNK], cadence_seconds: cadence_seconds as f32 }
+        let none = [0.0; CHUNK];
+        let cadence_seconds = cadence_seconds as f32;
+        Past { age: none, gap: none, opening: [none; 2], met: none, cadence_seconds }
+    }
+
+    fn reset(&mut self, lane: usize) {
+        (self.age[lane], self.gap[lane], self.met[lane]) = (0.0, 0.0, 0.0);
+    }
+
+    fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
+        for opening in &mut self.opening {
+            opening[lane] = (opening[lane] - shift) * factor;
+        }
+    }
+
+    /// Where a lane starts, once it has shown three samples: at their median, as the first answer of an
+    /// exporter may be anything.
+    fn open(&mut self, lane: usize, x: f32) -> Option<f32> {
+        let met = self.met[lane] as usize;
+        if met < self.opening.len() {
+            self.opening[met][lane] = x;
+            self.met[lane] += 1.0;
+            return None;
+        }
+        let (first, second) = (self.opening[0][lane], self.opening[1][lane]);
+        Some(x.min(first.max(second)).max(first.min(second)))
     }
 
     /// The lanes that have learnt from a sample at least.
     #[inline(always)]
     fn known(&self) -> Mask {
-        let mut known = Mask::NONE;
-        for lane in 0..CHUNK {
-            known = known.with(lane, self.age[lane] > 0.0);
+        (0..CHUNK).fold(Mask::NONE, |known, lane| known.with(lane, self.age[lane] > 0.0))
+    }
+
+    /// Counts a row in which a lane was seen, or learnt from, or neither.
+    #[inline(always)]
+    fn count(&mut self, lane: usize, seen: Mask, learn: Mask) {
+        self.gap[lane] = if seen.has(lane) { 0.0 } else { (self.gap[lane] + 1.0).min(COUNT_MAX) };
+        if learn.has(lane) {
+            self.age[lane] = (self.age[lane] + 1.0).min(COUNT_MAX);
         }
-        known
     }
 }

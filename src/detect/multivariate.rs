@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::subspace::Subspace;
 use super::{Tick, fuse};
-use crate::kernel::tail::Tail;
+use crate::kernel::tail::{self, Tail};
+use crate::sample::{CHUNK, Mask};
 
 /// Signals in one group; further ones are watched one by one only.
 pub const COLUMNS_MAX: usize = 256;
@@ -51,7 +52,7 @@ pub struct MultiSurprise {
 }
 
 /// The three statistics of a row, each a lane of the tail.
-const LANES: [usize; 3] = [0, 1, 2];
+const LANES: Mask = Mask(0b111);
 const T2: usize = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,15 +130,15 @@ impl Multivariate {
         let Some(view) = self.model.as_ref().and_then(|model| model.view(row)) else {
             return MultiSurprise::default();
         };
-        let statistics = [view.unexplained(), view.largest(), view.along()];
-        let surprises = LANES.map(|lane| self.tail.surprise(lane, self.age, statistics[lane]));
-        if learn {
-            for lane in LANES {
-                self.tail.learn(lane, self.age, statistics[lane]);
-            }
+        let mut statistics = [0.0; CHUNK];
+        statistics[..3].copy_from_slice(&[view.unexplained(), view.largest(), view.along()]);
+        let mut surprises = [0.0; CHUNK];
+        let learn = if learn { LANES } else { Mask::NONE };
+        tail::step(&mut self.tail, &[self.age; CHUNK], &statistics, LANES, learn, &mut surprises);
+        if !learn.is_empty() {
             self.age += 1.0;
         }
-        let surprise = fuse::mean_of_odds(surprises);
+        let surprise = fuse::mean_of_odds(surprises[..3].iter().copied());
         if surprise < PARTS_SURPRISE {
             return MultiSurprise { surprise, ..MultiSurprise::default() };
         }
@@ -180,5 +181,132 @@ impl Multivariate {
         {
             self.model = Some(model);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Timestamp;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    fn tick(n: u32) -> Tick {
+        let at = Timestamp(i64::from(n) * 60_000);
+        Tick { at, cadence_seconds: 60, local_second_of_day: n * 60 % 86_400, local_weekday: 0 }
+    }
+
+    /// Signals that follow two hidden loads: the even ones the first, the odd ones the second.
+    struct Host {
+        group: Multivariate,
+        rng: rand_pcg::Pcg64,
+        n: u32,
+    }
+
+    impl Host {
+        fn new(signals: usize) -> Self {
+            let mut group = Multivariate::new();
+            for column in 0..signals {
+                assert_eq!(group.join(), Some(column));
+            }
+            Host { group, rng: rand_pcg::Pcg64::seed_from_u64(3), n: 0 }
+        }
+
+        fn row(&mut self) -> Vec<f32> {
+            let loads: [f32; 2] = [self.rng.sample(StandardNormal), self.rng.sample(StandardNormal)];
+            (0..self.group.columns.len())
+                .map(|column| {
+                    let own: f32 = self.rng.sample(StandardNormal);
+                    0.97 * loads[column % 2] + 0.24 * own
+                })
+                .collect()
+        }
+
+        fn see(&mut self, row: &[f32], learn: bool) -> MultiSurprise {
+            self.n += 1;
+            self.group.step(&tick(self.n), row, learn)
+        }
+
+        fn run(&mut self, rows: usize) -> Vec<f32> {
+            (0..rows)
+                .map(|_| {
+                    let row = self.row();
+                    self.see(&row, true).surprise
+                })
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_broken_relation_surprises_though_each_signal_stays_in_its_band() {
+        let mut host = Host::new(6);
+        host.run(1_500);
+        let answer = host.see(&[1.6, 0.2, 1.6, 0.2, -1.6, 0.2], false);
+        assert!(answer.surprise > 4.0, "{answer:?}");
+        let (left, companion) = answer.broken.unwrap();
+        assert_eq!(left, 4);
+        assert!(companion == 0 || companion == 2);
+        assert!(host.see(&[1.6, 0.2, 1.6, 0.2, 1.6, 0.2], false).surprise < 2.0);
+    }
+
+    #[test]
+    fn surprises_are_as_rare_as_they_say() {
+        let mut host = Host::new(12);
+        host.run(1_000);
+        let surprises = host.run(20_000);
+        let above = |limit: f32| surprises.iter().filter(|&&s| s > limit).count();
+        assert!((80..=400).contains(&above(2.0)), "{}", above(2.0));
+        assert!(above(3.0) <= 40, "{}", above(3.0));
+    }
+
+    #[test]
+    fn all_moving_further_than_ever_is_told_from_one_leaving() {
+        let mut host = Host::new(6);
+        host.run(1_500);
+        let answer = host.see(&[8.0, 0.0, 8.0, 0.0, 8.0, 0.0], false);
+        assert!(answer.surprise > 4.0, "{answer:?}");
+        assert_eq!(answer.broken, None);
+        let mut columns: Vec<usize> = answer.parts.iter().take(3).map(|part| part.column).collect();
+        columns.sort_unstable();
+        assert_eq!(columns, [0, 2, 4]);
+    }
+
+    #[test]
+    fn a_missing_signal_is_no_evidence() {
+        let mut host = Host::new(6);
+        host.run(1_500);
+        let row = [1.6, 0.2, 1.6, 0.2, f32::NAN, 0.2];
+        assert!(host.see(&row, false).surprise < 2.0);
+        assert_eq!(host.see(&[f32::NAN; 6], false), MultiSurprise::default());
+    }
+
+    #[test]
+    fn one_signal_or_unrelated_ones_have_no_relation_to_break() {
+        let mut host = Host::new(1);
+        assert!(host.run(500).iter().all(|&s| s == 0.0));
+    }
+
+    #[test]
+    fn columns_are_given_back_and_bounded() {
+        let mut group = Multivariate::new();
+        let joined = std::iter::repeat_with(|| group.join()).take_while(Option::is_some).count();
+        assert_eq!(joined, COLUMNS_MAX);
+        group.leave(17);
+        assert_eq!(group.join(), Some(17));
+    }
+
+    #[test]
+    fn saved_and_loaded_equals_never_stopped() {
+        let mut host = Host::new(6);
+        host.run(700);
+        let bytes = postcard::to_stdvec(&host.group).unwrap();
+        let mut loaded = Host {
+            group: postcard::from_bytes(&bytes).unwrap(),
+            rng: rand_pcg::Pcg64::seed_from_u64(4),
+            n: host.n,
+        };
+        host.rng = rand_pcg::Pcg64::seed_from_u64(4);
+        assert_eq!(host.run(300), loaded.run(300));
+        assert_eq!(postcard::to_stdvec(&host.group).unwrap(), postcard::to_stdvec(&loaded.group).unwrap());
     }
 }

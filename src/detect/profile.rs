@@ -41,6 +41,18 @@ pub struct Place {
     share: f32,
 }
 
+/// What a lane usually is at a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usual {
+    /// Interpolated.
+    pub value: f32,
+    /// Of the two slots around the place: where a habit has a sharp edge, anything between is usual.
+    pub low: f32,
+    pub high: f32,
+    /// What this rests on; 0: nothing is known.
+    pub visits: u8,
+}
+
 impl Profile {
     pub fn new(slots: usize, memory: u8) -> Self {
         let (mean, visits, sum, count) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -94,17 +106,18 @@ impl Profile {
         }
     }
 
-    /// The usual value of one lane of a chunk, and how many visits it rests on (0: nothing is known).
+    /// What one lane of a chunk usually is here.
     #[inline(always)]
-    pub fn usual(&self, chunk: usize, lane: usize, place: Place) -> (f32, u8) {
+    pub fn usual(&self, chunk: usize, lane: usize, place: Place) -> Usual {
         let [here, before, after] =
             [place.slot, place.before, place.after].map(|slot| chunk * self.slots + slot);
         let visits = self.visits[here][lane];
         if self.visits[before][lane] == 0 || self.visits[after][lane] == 0 {
-            return (self.mean[here][lane], visits);
+            let mean = self.mean[here][lane];
+            return Usual { value: mean, low: mean, high: mean, visits };
         }
         let (from, to) = (self.mean[before][lane], self.mean[after][lane]);
-        (from + place.share * (to - from), visits)
+        Usual { value: from + place.share * (to - from), low: from.min(to), high: from.max(to), visits }
     }
 
     /// Adds a sample to the visit that goes on.
@@ -131,5 +144,61 @@ impl Profile {
             self.mean[slot][lane] = (self.mean[slot][lane] - shift) * factor;
         }
         self.sum[chunk][lane] = (self.sum[chunk][lane] - shift * self.count[chunk][lane]) * factor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table of four slots after `days` of `values`, one visit of three samples a slot.
+    fn table(values: [f32; 4], days: usize) -> Profile {
+        let mut profile = Profile::new(4, 5);
+        profile.grow(1);
+        for slot in (0..4 * days).map(|visit| visit % 4) {
+            profile.enter(slot, |_| [1.0; CHUNK]);
+            for x in [-1.0, 0.0, 1.0] {
+                profile.add(0, 9, values[slot] + x);
+            }
+        }
+        profile.enter(0, |_| [1.0; CHUNK]);
+        profile
+    }
+
+    fn value(profile: &Profile, turn: f64) -> f32 {
+        profile.usual(0, 9, profile.place(turn)).value
+    }
+
+    #[test]
+    fn the_middle_of_a_slot_has_its_mean_and_the_edge_the_mean_of_two() {
+        let profile = table([0.0, 8.0, 4.0, 2.0], 1);
+        assert_eq!([0.375, 0.5, 0.0, 0.999].map(|turn| value(&profile, turn).round()), [8.0, 6.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn between_two_slots_anything_between_them_is_usual() {
+        let profile = table([0.0, 8.0, 4.0, 2.0], 1);
+        let usual = profile.usual(0, 9, profile.place(0.5));
+        assert_eq!((usual.low, usual.high), (4.0, 8.0));
+    }
+
+    #[test]
+    fn a_slot_never_visited_is_unknown() {
+        let mut profile = Profile::new(4, 5);
+        profile.grow(1);
+        profile.enter(1, |_| [1.0; CHUNK]);
+        profile.add(0, 9, 7.0);
+        profile.enter(2, |_| [1.0; CHUNK]);
+        assert_eq!(profile.usual(0, 9, profile.place(0.3)).visits, 1);
+        assert_eq!(profile.usual(0, 9, profile.place(0.8)).visits, 0);
+        assert_eq!(value(&profile, 0.26), 7.0);
+    }
+
+    #[test]
+    fn a_visit_pulls_an_established_mean_only_as_far_as_its_limit() {
+        let mut profile = table([0.0; 4], 6);
+        profile.add(0, 9, 1e9);
+        profile.enter(1, |_| [1.0; CHUNK]);
+        assert!(value(&profile, 0.125) <= 0.2);
     }
 }

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::profile::Profile;
+use super::profile::{self, Profile, Usual};
 use super::{Past, Tick};
 use crate::kernel::scale::{self, Scale};
 use crate::kernel::{Lanes, gain};
@@ -54,8 +54,17 @@ pub struct Seasonal {
 /// The places of one tick in the two profiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    day: super::profile::Place,
-    week: super::profile::Place,
+    day: profile::Place,
+    week: profile::Place,
+}
+
+/// What a lane is expected to be, and between which values nothing is odd.
+#[derive(Clone, Copy)]
+struct Expected {
+    value: f32,
+    low: f32,
+    high: f32,
+    day: Usual,
 }
 
 impl Default for Seasonal {
@@ -92,17 +101,19 @@ impl Seasonal {
         self.week.enter(place.week.slot, limit);
     }
 
-    /// What lane `lane` of chunk `i` is expected to be, and whether its profile of the day knows this slot.
+    /// What lane `lane` of chunk `i` is expected to be; the day's profile is without visits where it knows nothing.
     #[inline(always)]
-    fn expect(&self, i: usize, lane: usize, place: Place) -> (f32, Option<f32>) {
-        let (day, visits) = self.day.usual(i, lane, place.day);
-        if visits == 0 {
-            return (self.chunks[i].mean[lane], None);
+    fn expect(&self, i: usize, lane: usize, place: Place) -> Expected {
+        let day = self.day.usual(i, lane, place.day);
+        if day.visits == 0 {
+            let mean = self.chunks[i].mean[lane];
+            return Expected { value: mean, low: mean, high: mean, day };
         }
-        let (week, weeks) = self.week.usual(i, lane, place.week);
+        let week = self.week.usual(i, lane, place.week);
         // One visit is as much that day's accident as the week's habit, so it counts for half.
-        let week = week * f32::from(weeks) / (f32::from(weeks) + 1.0);
-        (day + week + self.chunks[i].drift[lane], Some(day))
+        let trust = f32::from(week.visits) / (f32::from(week.visits) + 1.0);
+        let shift = trust * week.value + self.chunks[i].drift[lane];
+        Expected { value: day.value + shift, low: day.low + shift, high: day.high + shift, day }
     }
 
     /// The statistic of every lane of chunk `i`, and its residual in deviations (0 where unseen).
@@ -126,9 +137,9 @@ impl Seasonal {
                 (statistic[lane], z[lane]) = (0.0, 0.0);
                 continue;
             }
-            let (expected, usual_today) = self.expect(i, lane, place);
+            let expected = self.expect(i, lane, place);
             let chunk = &mut self.chunks[i];
-            residual[lane] = x[lane] - expected;
+            residual[lane] = x[lane] - x[lane].max(expected.low).min(expected.high);
             chunk.smooth[lane] += SMOOTH * (residual[lane] - chunk.smooth[lane]);
             smooth[lane] = chunk.smooth[lane];
             z[lane] = chunk.usual.ratio(lane, residual[lane]);
@@ -138,10 +149,10 @@ impl Seasonal {
                 let cut =
                     if past.age[lane] < 30.0 { residual[lane] } else { residual[lane].clamp(-bound, bound) };
                 let memory = MEAN_SECONDS / past.cadence_seconds;
-                chunk.mean[lane] += gain(past.age[lane], memory) * (expected + cut - chunk.mean[lane]);
-                if let Some(day) = usual_today {
+                chunk.mean[lane] += gain(past.age[lane], memory) * (expected.value + cut - chunk.mean[lane]);
+                if expected.day.visits > 0 {
                     chunk.drift[lane] += cut * (past.cadence_seconds / DRIFT_SECONDS).min(0.3);
-                    self.week.add(i, lane, x[lane] - day);
+                    self.week.add(i, lane, x[lane] - expected.day.value);
                 }
                 self.day.add(i, lane, x[lane]);
             }
@@ -154,7 +165,7 @@ impl Seasonal {
     /// What a lane is expected to be at a tick, and the size of its usual residual.
     pub fn expected(&self, lane: usize, place: Place) -> (f32, f32) {
         let (chunk, lane) = (lane / CHUNK, lane % CHUNK);
-        (self.expect(chunk, lane, place).0, self.chunks[chunk].usual.value(lane))
+        (self.expect(chunk, lane, place).value, self.chunks[chunk].usual.value(lane))
     }
 
     /// Starts a lane at its first sample.

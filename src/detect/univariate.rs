@@ -12,8 +12,8 @@ use crate::kernel::Lanes;
 use crate::kernel::tail::{self, SURPRISE_MAX, Tail};
 use crate::sample::{CHUNK, Mask};
 
-/// A count in f32 stays exact up to here.
-const AGE_MAX: f32 = 10_000_000.0;
+/// Values are cut here: their squares must not overflow.
+const NORMALISED_MAX: f32 = 1e15;
 /// One in a thousand: the band is what a residual leaves less often.
 const BAND_SURPRISE: f32 = 3.0;
 
@@ -78,10 +78,15 @@ impl Univariate {
         let place = self.seasonal.place(tick);
         self.seasonal.enter(place);
         for chunk in 0..self.past.len() {
-            for lane in (0..CHUNK).filter(|&lane| self.past[chunk].age[lane] == 0.0) {
-                if seen[chunk].has(lane) && learn[chunk].has(lane) {
-                    self.derivative.seed(chunk * CHUNK + lane, x[chunk][lane]);
-                    self.seasonal.seed(chunk * CHUNK + lane, x[chunk][lane]);
+            let (known, new) = (self.past[chunk].known(), seen[chunk].and(learn[chunk]));
+            for lane in (0..CHUNK).filter(|&lane| new.has(lane) && !known.has(lane)) {
+                if !x[chunk][lane].is_finite() {
+                    continue;
+                }
+                let x = x[chunk][lane].clamp(-NORMALISED_MAX, NORMALISED_MAX);
+                if let Some(start) = self.past[chunk].open(lane, x) {
+                    self.seed(chunk * CHUNK + lane, start);
+                    self.past[chunk].age[lane] = 1.0;
                 }
             }
         }
@@ -90,19 +95,24 @@ impl Univariate {
 
     /// Forgets a lane: another series takes it.
     pub fn reset(&mut self, lane: usize) {
-        self.derivative.seed(lane, 0.0);
-        self.seasonal.seed(lane, 0.0);
+        self.seed(lane, 0.0);
+    }
+
+    /// Starts a lane at its first sample.
+    fn seed(&mut self, lane: usize, x: f32) {
+        self.derivative.seed(lane, x);
+        self.seasonal.seed(lane, x);
         for tail in &mut self.tails[lane / CHUNK] {
             tail.reset(lane % CHUNK);
         }
-        self.past[lane / CHUNK].age[lane % CHUNK] = 0.0;
-        self.past[lane / CHUNK].gap[lane % CHUNK] = 0.0;
+        self.past[lane / CHUNK].reset(lane % CHUNK);
     }
 
     /// Follows the normaliser of a lane to `x_new = (x_old - shift) * factor`.
     pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
         self.derivative.affine(lane, shift, factor);
         self.seasonal.affine(lane, shift, factor);
+        self.past[lane / CHUNK].affine(lane % CHUNK, shift, factor);
     }
 
     /// Where the lane is expected at `tick`, in normalised units: it leaves the band one time in a thousand.
@@ -134,26 +144,23 @@ fn sweep(
     let Univariate { derivative, seasonal, tails, past, .. } = block;
     for i in 0..past.len() {
         let past = &mut past[i];
-        let known = past.known();
-        // A lane that never learnt has nothing to compare with: its first sample only seeds it.
-        let (seen, learn) = (seen[i], seen[i].and(learn[i]));
+        let finite = (0..CHUNK).fold(Mask::NONE, |finite, lane| finite.with(lane, x[i][lane].is_finite()));
+        let x: Lanes = std::array::from_fn(|lane| x[i][lane].clamp(-NORMALISED_MAX, NORMALISED_MAX));
+        let (seen, allowed) = (seen[i].and(finite).and(past.known()), learn[i]);
+        let learn = seen.and(allowed);
         let (mut statistic, mut z) = ([[0.0; CHUNK]; 2], [0.0; CHUNK]);
-        derivative.step(i, past, &x[i], seen.and(known), learn.and(known), &mut statistic[0]);
-        seasonal.step(i, place, past, &x[i], seen, learn, &mut statistic[1], &mut z);
+        derivative.step(i, past, &x, seen, learn, &mut statistic[0]);
+        seasonal.step(i, place, past, &x, seen, learn, &mut statistic[1], &mut z);
         let mut surprise = [[0.0; CHUNK]; 2];
         for k in 0..2 {
-            let (seen, learn) = (seen.and(known), learn.and(known));
-            tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, learn, &mut surprise[k]);
+            tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, allowed, &mut surprise[k]);
         }
         for lane in 0..CHUNK {
             let [derivative, seasonal] = [surprise[0][lane], surprise[1][lane]];
             row.surprise[i][lane] = fuse::of_two(derivative, seasonal).min(SURPRISE_MAX);
             row.detector[i][lane] = if derivative > seasonal { Kind::Derivative } else { Kind::Seasonal };
-            row.z[i][lane] = if seen.and(known).has(lane) { z[lane] } else { f32::NAN };
-            if learn.has(lane) {
-                past.age[lane] = (past.age[lane] + 1.0).min(AGE_MAX);
-            }
-            past.gap[lane] = if seen.has(lane) { 0.0 } else { (past.gap[lane] + 1.0).min(AGE_MAX) };
+            row.z[i][lane] = if seen.has(lane) { z[lane] } else { f32::NAN };
+            past.count(lane, seen, learn);
         }
     }
 }

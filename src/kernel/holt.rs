@@ -1,8 +1,8 @@
 //! Holt's local linear trend: level and slope, exponentially weighted (Holt 1957, reprinted 2004).
 //!
 //! Two things are added. A miss enters the trend only as far as it is believed (`limit`), so that one
-//! spike doesn't bend it; and while misses keep leaving that limit the limit doubles, so that a true
-//! step is followed within a few ticks however high it is.
+//! spike doesn't bend it; and after a few misses beyond that on the same side it was no spike, so the
+//! trend starts again where the series is.
 //! A lane costs 12 bytes of state and about 10 flops a tick. A masked lane keeps its state.
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use crate::sample::{CHUNK, Mask};
 pub struct Holt {
     pub level: Lanes,
     pub slope: Lanes,
-    /// How often the limit has doubled: 1, 2, 4, …
-    pub patience: Lanes,
+    /// Misses in a row beyond the limit, negative below the trend.
+    pub doubted: Lanes,
 }
 
 /// Weights of the newest sample, in (0, 1].
@@ -26,18 +26,18 @@ pub struct Gain {
     pub slope: f32,
 }
 
-/// Beyond this many doublings nothing is doubted any more.
-const PATIENCE_MAX: f32 = 65_536.0;
+/// So many misses in a row on one side are a new level.
+const DOUBTED_MAX: f32 = 5.0;
 
 impl Holt {
     /// At rest at the normaliser's zero.
-    pub const REST: Holt = Holt { level: [0.0; CHUNK], slope: [0.0; CHUNK], patience: [1.0; CHUNK] };
+    pub const REST: Holt = Holt { level: [0.0; CHUNK], slope: [0.0; CHUNK], doubted: [0.0; CHUNK] };
 
     /// Sets one lane to rest at `level`.
     pub fn rest(&mut self, lane: usize, level: f32) {
         self.level[lane] = level;
         self.slope[lane] = 0.0;
-        self.patience[lane] = 1.0;
+        self.doubted[lane] = 0.0;
     }
 
     /// Follows the normaliser to `x_new = (x_old - shift) * factor`.
@@ -59,13 +59,20 @@ pub fn step(state: &mut Holt, gain: Gain, x: &Lanes, seen: Mask, limit: &Lanes, 
             continue;
         }
         let miss = x[lane] - (state.level[lane] + state.slope[lane]);
-        let bound = limit[lane] * state.patience[lane];
-        let doubted = miss.abs() > bound;
-        state.patience[lane] = if doubted { (state.patience[lane] * 2.0).min(PATIENCE_MAX) } else { 1.0 };
-        let believed = if doubted { bound.copysign(miss) } else { miss };
-        state.level[lane] += state.slope[lane] + gain.level * believed;
-        state.slope[lane] += gain.slope * believed;
         error[lane] = miss;
+        let believed = miss.max(-limit[lane]).min(limit[lane]);
+        if believed == miss {
+            state.doubted[lane] = 0.0;
+        } else {
+            let before = if state.doubted[lane] * miss > 0.0 { state.doubted[lane] } else { 0.0 };
+            state.doubted[lane] = before + 1f32.copysign(miss);
+        }
+        if state.doubted[lane].abs() >= DOUBTED_MAX {
+            state.rest(lane, x[lane]);
+        } else {
+            state.level[lane] += state.slope[lane] + gain.level * believed;
+            state.slope[lane] += gain.slope * believed;
+        }
     }
 }
 
@@ -86,7 +93,7 @@ mod tests {
     proptest! {
         #[test]
         fn equals_its_oracle(x in prop::array::uniform16(-1e3f32..1e3), seen: u16) {
-            let mut state = Holt { level: [1.0; CHUNK], slope: [0.5; CHUNK], patience: [1.0; CHUNK] };
+            let mut state = Holt { level: [1.0; CHUNK], slope: [0.5; CHUNK], doubted: [0.0; CHUNK] };
             let mut error = [0.0; CHUNK];
             step(&mut state, GAIN, &x, Mask(seen), &[f32::INFINITY; CHUNK], &mut error);
             for lane in 0..CHUNK {
@@ -111,7 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_stays_is_followed_within_twenty_ticks() {
-        assert!((level_after(&[1000.0; 24]) - 1000.0).abs() < 50.0);
+    fn a_step_that_stays_is_where_the_trend_starts_again() {
+        assert!(level_after(&[1000.0; 4]) < 10.0);
+        assert_eq!(level_after(&[1000.0; 5]), 1000.0);
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::{Lanes, gain};
 use crate::sample::{CHUNK, Mask};
 
 /// An error counts as at most this many deviations.
-const WINSOR: f32 = 4.0;
+const WINSOR: f32 = 3.0;
 /// Samples before errors are cut at all.
 const TRUSTING_SAMPLES: f32 = 20.0;
 /// Samples the mean square remembers: noise has no clock, so this is a count and not a time.

@@ -29,17 +29,23 @@ const GAUSSIAN: [f32; 3] = [0.674_5, 1.644_9, 2.326_3];
 /// Size of a quantile's nth step, times n: one over its density per unit of its logarithm, for Gaussian noise.
 const PACE: [f32; 3] = [2.3, 2.9, 8.0];
 const STEP_MAX: f32 = 0.25;
+/// Rows between a statistic and its being learnt: a disturbance has time to become an incident, which stops
+/// learning, before it has made itself usual.
+const PENDING_ROWS: usize = 6;
 /// Steps never get shorter than those of a past this long.
 const MEMORY_SAMPLES: f32 = 1_000.0;
 
 /// Mean excess of Gaussian noise over its last quantile: what is assumed before anything was seen.
 const PRIOR_EXCESS: f32 = 0.37;
 /// How many excesses that assumption is worth.
-const PRIOR_WEIGHT: f32 = 10.0;
+const PRIOR_WEIGHT: f32 = 50.0;
 /// Excesses remembered.
-const EXCESS_MEMORY: f32 = 100.0;
+const EXCESS_MEMORY: f32 = 60.0;
 /// An excess counts as at most this many mean excesses.
-const EXCESS_WINSOR: f32 = 8.0;
+const EXCESS_WINSOR: f32 = 20.0;
+/// Added to the shape: a tail known from a few dozen excesses may well be heavier than it looks, and excesses that
+/// come in runs are fewer than they are many.
+const SHAPE_DOUBT: f32 = 0.08;
 /// Shapes of the tail: a little lighter than exponential to infinite variance.
 const SHAPE_MIN: f32 = -0.1;
 const SHAPE_MAX: f32 = 0.5;
@@ -51,6 +57,10 @@ pub struct Tail {
     excess_square: Lanes,
     /// Excesses learnt from.
     passed: Lanes,
+    /// The last few statistics, not learnt yet; NaN where there is none.
+    pending: [Lanes; PENDING_ROWS],
+    /// The oldest of them.
+    cursor: u8,
 }
 
 impl Tail {
@@ -59,6 +69,8 @@ impl Tail {
         excess: [PRIOR_EXCESS; CHUNK],
         excess_square: [2.0 * PRIOR_EXCESS * PRIOR_EXCESS; CHUNK],
         passed: [0.0; CHUNK],
+        pending: [[f32::NAN; CHUNK]; PENDING_ROWS],
+        cursor: 0,
     };
 
     pub fn reset(&mut self, lane: usize) {
@@ -68,6 +80,9 @@ impl Tail {
         self.excess[lane] = PRIOR_EXCESS;
         self.excess_square[lane] = 2.0 * PRIOR_EXCESS * PRIOR_EXCESS;
         self.passed[lane] = 0.0;
+        for pending in &mut self.pending {
+            pending[lane] = f32::NAN;
+        }
     }
 
     /// Shape and scale of the Pareto tail, from the moments of the excess.
@@ -75,7 +90,7 @@ impl Tail {
     fn pareto(&self, lane: usize) -> (f32, f32) {
         let mean = self.excess[lane];
         let variance = (self.excess_square[lane] - mean * mean).max(1e-6 * mean * mean);
-        let shape = (0.5 * (1.0 - mean * mean / variance)).clamp(SHAPE_MIN, SHAPE_MAX);
+        let shape = (SHAPE_DOUBT + 0.5 * (1.0 - mean * mean / variance)).clamp(SHAPE_MIN, SHAPE_MAX);
         (shape, mean * (1.0 - shape))
     }
 
@@ -118,7 +133,7 @@ impl Tail {
 
     /// Learns that a lane which had learnt from `age` samples showed `statistic`.
     #[inline(always)]
-    pub fn learn(&mut self, lane: usize, age: f32, statistic: f32) {
+    fn learn(&mut self, lane: usize, age: f32, statistic: f32) {
         let samples = age - SETTLED_SAMPLES;
         if samples < 0.0 {
             return;
@@ -149,13 +164,104 @@ fn decades(reach: f32, shape: f32) -> f32 {
     if inner <= 0.0 { SURPRISE_MAX } else { libm::log10f(inner) / shape }
 }
 
-/// Writes the surprise of every seen lane's statistic, 0 elsewhere, and then learns where `learn` says so.
+/// Writes the surprise of every seen lane's statistic, 0 elsewhere, and learns from earlier ones where `learn`
+/// says so. What was pending when learning stopped is dropped.
 #[inline(always)]
 pub fn step(state: &mut Tail, age: &Lanes, statistic: &Lanes, seen: Mask, learn: Mask, surprise: &mut Lanes) {
+    let cursor = usize::from(state.cursor);
+    state.cursor = ((cursor + 1) % PENDING_ROWS) as u8;
     for lane in 0..CHUNK {
         surprise[lane] = if seen.has(lane) { state.surprise(lane, age[lane], statistic[lane]) } else { 0.0 };
-        if learn.has(lane) {
-            state.learn(lane, age[lane], statistic[lane]);
+        let next = if seen.and(learn).has(lane) { statistic[lane] } else { f32::NAN };
+        let due = std::mem::replace(&mut state.pending[cursor][lane], next);
+        if learn.has(lane) && !due.is_nan() {
+            state.learn(lane, age[lane], due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::{Distribution, Exp1, StandardNormal, StudentT};
+    use statrs::distribution::ContinuousCDF;
+
+    fn tail_of(statistics: impl IntoIterator<Item = f32>) -> (Tail, f32) {
+        let (mut tail, mut age) = (Tail::GAUSSIAN, 0.0);
+        for statistic in statistics {
+            step(&mut tail, &[age; CHUNK], &[statistic; CHUNK], Mask::ALL, Mask::ALL, &mut [0.0; CHUNK]);
+            age += 1.0;
+        }
+        (tail, age)
+    }
+
+    fn samples(n: usize, mut draw: impl FnMut(&mut rand_pcg::Pcg64) -> f32) -> Vec<f32> {
+        let mut rng = rand_pcg::Pcg64::seed_from_u64(7);
+        (0..n).map(|_| draw(&mut rng)).collect()
+    }
+
+    #[test]
+    fn equals_the_survival_function_of_gaussian_noise() {
+        let (tail, age) = tail_of(samples(20_000, |rng| rng.sample::<f32, _>(StandardNormal).abs()));
+        let normal = statrs::distribution::Normal::standard();
+        for z in [0.5, 1.0, 2.0, 3.0, 4.0] {
+            let want = -libm::log10(2.0 * normal.sf(z)) as f32;
+            let got = tail.surprise(3, age, z as f32);
+            assert!((got / want - 1.0).abs() < 0.25, "{z}: {got} for {want}");
+        }
+    }
+
+    #[test]
+    fn a_heavy_tail_surprises_less_far_out_than_a_light_one() {
+        let student = StudentT::new(3.0).unwrap();
+        let (heavy, age) = tail_of(samples(20_000, |rng| (student.sample(rng) as f32).abs()));
+        let (light, _) = tail_of(samples(20_000, |rng| rng.sample::<f32, _>(Exp1)));
+        assert!(heavy.surprise(0, age, 12.0) + 0.5 < light.surprise(0, age, 12.0));
+    }
+
+    #[test]
+    fn one_enormous_outlier_changes_a_surprise_by_little() {
+        let calm = samples(5_000, |rng| rng.sample::<f32, _>(StandardNormal).abs());
+        let (tail, age) = tail_of(calm.iter().copied());
+        let (hit, _) = tail_of(calm.iter().copied().chain([1e9]).chain([0.7; 10]));
+        let (before, after) = (tail.surprise(0, age, 4.0), hit.surprise(0, age, 4.0));
+        assert!(after > 0.75 * before, "{after} after {before}");
+    }
+
+    #[test]
+    fn the_last_few_are_not_learnt_once_learning_stops() {
+        let mut tail = Tail::GAUSSIAN;
+        let see = |tail: &mut Tail, statistic, learn| {
+            step(tail, &[500.0; CHUNK], &[statistic; CHUNK], Mask::ALL, learn, &mut [0.0; CHUNK]);
+        };
+        for _ in 0..PENDING_ROWS {
+            see(&mut tail, 1.0, Mask::ALL);
+        }
+        let before = tail.surprise(0, 500.0, 5.0);
+        for _ in 0..PENDING_ROWS {
+            see(&mut tail, 50.0, Mask::NONE);
+        }
+        assert_eq!(tail.surprise(0, 500.0, 5.0), before);
+        assert!(tail.pending.iter().flatten().all(|pending| pending.is_nan()));
+    }
+
+    #[test]
+    fn the_statistic_at_a_surprise_has_that_surprise() {
+        let (tail, age) = tail_of(samples(3_000, |rng| rng.sample::<f32, _>(Exp1)));
+        for surprise in [2.0, 3.0, 5.0] {
+            let back = tail.surprise(0, age, tail.statistic_at(0, surprise));
+            assert!((back - surprise).abs() < 0.01, "{back} for {surprise}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rises_with_the_statistic(past in prop::collection::vec(0f32..50.0, 150..400), a in 0f32..1e4, b in 0f32..1e4) {
+            let (tail, age) = tail_of(past);
+            let (low, high) = (tail.surprise(0, age, a.min(b)), tail.surprise(0, age, a.max(b)));
+            prop_assert!(0.0 <= low && low <= high && high <= SURPRISE_MAX, "{} {}", low, high);
         }
     }
 }
