@@ -3,8 +3,11 @@
 mod cursor;
 mod discovery;
 mod family;
+mod matrix;
+mod metadata;
 mod page;
 mod protobuf;
+pub mod query;
 pub mod remote_write;
 pub mod scrape;
 pub mod text;
