@@ -1,0 +1,45 @@
+# Everything from a fresh clone, with Rust and make present; `make help` lists it.
+#
+# What is missing is installed by Debian's packages (as root, or by sudo), and each install is told.
+# No system service is started: peers are unpacked under target/peers and run by the tests, on loopback.
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 300
+
+.PHONY: help demo build test unit peers deps deps-peers bench fuzz lint
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
+
+demo: build ## build, then watch a simulated mail host break and heal
+	target/release/foreshock demo
+
+build: deps ## the binary, target/release/foreshock
+	$(CARGO) build --release --locked
+
+test: deps peers ## all tests, those against real peers included
+	$(CARGO) test --locked
+
+unit: deps ## the tests that need no peer
+	$(CARGO) test --locked --lib --test tidy --test check
+
+peers: deps-peers ## real Prometheus, Alertmanager, node_exporter, VictoriaMetrics and Kafka for tests
+	tests/peers/debian.sh
+	tests/peers/kafka.sh
+
+deps: ## what the build needs, where it is missing
+	tests/peers/deps.sh build
+
+deps-peers: ## what real peers need, where it is missing
+	tests/peers/deps.sh peers
+
+bench: deps ## all benches
+	$(CARGO) bench --locked
+
+fuzz: deps ## every fuzz target for FUZZ_SECONDS (300) each
+	tests/peers/fuzz.sh $(FUZZ_SECONDS)
+
+lint: deps ## format, clippy, licences and bans
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	tests/peers/deny.sh
