@@ -18,7 +18,7 @@ const NORMALISED_MAX: f32 = 1e15;
 const BAND_SURPRISE: f32 = 3.0;
 
 /// What the detectors say about one row of a block.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// -log10 of the probability of something at least as odd; 0 where unseen and while warming up.
     pub surprise: Vec<Lanes>,

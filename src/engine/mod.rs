@@ -1,25 +1,269 @@
 //! The engine: a pure state machine from samples, clock and commands to events.
 //!
 //! It reads no clock, no file, no socket, no randomness: the same inputs in the same order give the
-//! same events, bit for bit.
+//! same events, bit for bit, for any number of shards. Replay, recovery, back-testing and simulation
+//! are all this one property.
+//!
+//! One tick: the ticker says which samples are due -> each shard turns its own into rows, surprises and
+//! what is odd -> incidents weigh what is odd in all shards together.
 
+mod groups;
+mod local_time;
+mod settings;
+mod shard;
+mod state;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Batch, Timestamp};
+use crate::incident::event::{Event, Incident};
+use crate::incident::{FINDING_SURPRISE_MIN, Finding, Incidents};
+use crate::predict::signals::{SignalRef, SignalTable};
+use crate::sample::{Batch, Labels, Timestamp};
+use crate::series::registry::{EntityId, Registry, SeriesId};
+use crate::series::tick::{Arrival, Due, TickLimits, Ticker};
+
+pub use settings::Settings;
+pub use state::{EngineState, LoadError};
+pub use stats::Stats;
+pub use view::SeriesView;
+
+use local_time::LocalTime;
+use shard::{Context, Odd, Shard};
+use view::EngineView;
+
+use crate::incident::View;
 
 /// Everything that can reach the engine.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// Samples of one source, taken in as a whole.
     Samples(Batch),
     /// The clock is now at least this far, so that silence and expiry happen although no sample comes.
     Clock(Timestamp),
+    /// What a person asks.
     Command(Command),
+    /// No more samples will come: what waits for its tick is due. The end of a recording.
+    End,
 }
 
-/// What a person asks of the engine; the id is an incident's.
+/// What a person asks of the engine; `incident` is an incident's id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
+    /// Somebody looks after it.
     Acknowledge { incident: String, by: String },
+    /// Somebody says that it is over.
     Resolve { incident: String, by: String },
+}
+
+/// Series, detectors and incidents of one installation.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    local_time: LocalTime,
+    signals: Arc<SignalTable>,
+    registry: Registry,
+    ticker: Ticker,
+    shards: Vec<Shard>,
+    incidents: Incidents,
+    /// What each series means, by `SeriesId`.
+    meanings: Vec<Option<SignalRef>>,
+    /// Series that an open incident keeps from learning.
+    frozen: BTreeSet<SeriesId>,
+    now: Timestamp,
+    stats: Stats,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        let shards = (0..settings.shards.max(1)).map(|_| Shard::new(settings.step_seconds)).collect();
+        let signals = Arc::new(SignalTable::new(&settings.packs));
+        Engine {
+            local_time: LocalTime::new(settings.timezone.clone(), settings.holidays.clone()),
+            registry: Registry::new(settings.registry_limits(), settings.entity_labels.clone()),
+            ticker: Ticker::new(settings.step_seconds, TickLimits::default()),
+            incidents: Incidents::new(settings.incident_settings(), signals.clone()),
+            signals,
+            meanings: Vec::new(),
+            shards,
+            frozen: BTreeSet::new(),
+            now: Timestamp::MIN,
+            stats: Stats::default(),
+            settings,
+        }
+    }
+
+    /// Takes one input and appends what there is to tell to `out`.
+    pub fn step(&mut self, input: Input, out: &mut Vec<Event>) {
+        match input {
+            Input::Samples(batch) => self.accept(&batch),
+            Input::Clock(now) => self.ticker.clock(now),
+            Input::Command(command) => self.obey(&command, out),
+            Input::End => self.ticker.finish(),
+        }
+        while let Some(due) = self.ticker.next_due() {
+            self.tick(&due, out);
+        }
+    }
+
+    fn obey(&mut self, command: &Command, out: &mut Vec<Event>) {
+        match command {
+            Command::Acknowledge { incident, by } => self.incidents.acknowledge(self.now, incident, by, out),
+            Command::Resolve { incident, by } => self.incidents.resolve(self.now, incident, by, out),
+        };
+    }
+
+    fn accept(&mut self, batch: &Batch) {
+        for (key, kind, samples) in batch.iter() {
+            let known = self.registry.len();
+            let series = match self.registry.resolve(key) {
+                Ok(series) => series,
+                Err(why) => {
+                    self.stats.rejected(why, samples.len() as u64);
+                    continue;
+                }
+            };
+            if self.registry.len() > known {
+                self.admit(series);
+            }
+            self.registry.declare(series, kind);
+            for sample in samples {
+                match self.ticker.accept(series, *sample) {
+                    Ok(()) => self.stats.accepted += 1,
+                    Err(why) => self.stats.dropped(why),
+                }
+            }
+        }
+        if let Some(latest) = batch.latest() {
+            self.ticker.observe(&batch.source, latest, batch.lateness_ms);
+        }
+    }
+
+    /// Finds out what a new series means.
+    fn admit(&mut self, series: SeriesId) {
+        let entity = self.registry.entity(series);
+        let (labels, name) = (self.registry.labels(series), self.registry.entity_name(entity));
+        let meaning = self.incidents.admit(series, labels, entity, name);
+        self.meanings.resize(self.registry.id_end(), None);
+        self.meanings[series.index()] = meaning;
+    }
+
+    fn tick(&mut self, due: &Due, out: &mut Vec<Event>) {
+        self.now = due.at;
+        self.stats.ticks += 1;
+        let odd = self.tick_shards(due);
+        let findings = self.findings(due.at, &odd);
+        let view =
+            EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
+        self.incidents.step(due.at, &findings, &view, out);
+        self.frozen = self.incidents.not_learning();
+        for shard in &mut self.shards {
+            for series in shard.retire() {
+                self.registry.retire(series, due.at);
+                self.incidents.retire(series);
+            }
+        }
+    }
+
+    /// What is odd, as incidents want to hear it: in order of entity and labels, which no shard changes.
+    fn findings(&self, at: Timestamp, odd: &[Odd]) -> Vec<Finding> {
+        let view = self.view();
+        let finding = |odd: &Odd| {
+            let now = view.now(odd.series)?;
+            let entity = self.registry.entity(odd.series);
+            Some(Finding {
+                series: odd.series,
+                labels: self.registry.labels(odd.series).clone(),
+                entity,
+                entity_name: self.registry.entity_name(entity).clone(),
+                signal: self.meanings[odd.series.index()],
+                at,
+                value: now.value,
+                expected: now.expected,
+                low: now.low,
+                high: now.high,
+                surprise: odd.surprise,
+                detector: odd.detector,
+            })
+        };
+        let mut findings: Vec<Finding> = odd.iter().filter_map(finding).collect();
+        findings.sort_by(|a, b| (&a.entity_name, &a.labels).cmp(&(&b.entity_name, &b.labels)));
+        findings
+    }
+
+    fn view(&self) -> EngineView<'_> {
+        EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time }
+    }
+
+    /// Every shard takes its own arrivals, all at the same time.
+    fn tick_shards(&mut self, due: &Due) -> Vec<Odd> {
+        let mut arrivals: Vec<Vec<Arrival>> = vec![Vec::new(); self.shards.len()];
+        for arrival in &due.arrivals {
+            arrivals[shard_of(self.registry.entity(arrival.series), self.shards.len())].push(*arrival);
+        }
+        let context = Context {
+            at: due.at,
+            registry: &self.registry,
+            local_time: &self.local_time,
+            frozen: &self.frozen,
+            surprise_min: FINDING_SURPRISE_MIN,
+        };
+        let odd: Vec<Vec<Odd>> = self
+            .shards
+            .par_iter_mut()
+            .zip(arrivals)
+            .map(|(shard, arrivals)| shard.tick(&context, &arrivals))
+            .collect();
+        odd.concat()
+    }
+
+    /// The series whose labels `filter` wants, in order of labels, `count_max` at most.
+    pub fn series(&self, filter: &dyn Fn(&Labels) -> bool, count_max: usize) -> Vec<SeriesView> {
+        let mut wanted: Vec<(SeriesId, &Labels)> =
+            self.registry.iter().filter(|(_, labels)| filter(labels)).collect();
+        wanted.sort_by_key(|(_, labels)| *labels);
+        wanted.truncate(count_max);
+        let view = self.view();
+        let unit = |series: SeriesId| self.meanings[series.index()].map(|signal| self.signals.unit(signal));
+        wanted.into_iter().filter_map(|(series, labels)| view.series(series, labels, unit(series))).collect()
+    }
+
+    /// The open incidents, oldest first.
+    pub fn incidents(&self) -> Vec<Incident> {
+        self.incidents.open().cloned().collect()
+    }
+
+    /// Goes on without a clock until one is given again: while the past is read once more, after a restart.
+    pub fn forget_clock(&mut self) {
+        self.ticker.forget_clock();
+    }
+
+    /// Counts and sizes as of now.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        for (why, count) in self.shards.iter().flat_map(|shard| shard.head().nothing()) {
+            *stats.dropped.entry(why.name()).or_default() += count;
+        }
+        stats.series = self.registry.len();
+        stats.entities = self.registry.entity_count();
+        stats.lanes = self.shards.iter().map(Shard::lanes).sum();
+        stats.open_incidents = self.incidents.open().count();
+        stats.waiting = self.ticker.waiting();
+        stats.tick_at = (self.now != Timestamp::MIN).then_some(self.now);
+        stats
+    }
+}
+
+/// All series of an entity live in one shard.
+fn shard_of(entity: EntityId, shards: usize) -> usize {
+    entity.index() % shards
 }

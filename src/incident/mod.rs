@@ -13,11 +13,10 @@ mod explain;
 mod id;
 mod lifecycle;
 mod mover;
-#[cfg(test)]
-mod scenarios;
 mod state;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -189,6 +188,11 @@ impl Incidents {
     /// Whether the series' detectors may learn from what it does now.
     pub fn learning(&self, series: SeriesId) -> bool {
         self.state.learning(&self.settings, series)
+    }
+
+    /// The series on which learning has stopped.
+    pub fn not_learning(&self) -> BTreeSet<SeriesId> {
+        self.state.not_learning(&self.settings)
     }
 
     /// The open incidents, oldest first.

@@ -40,9 +40,7 @@ pub(super) struct Track {
     pub peak: f64,
     /// Values in a row that were calm.
     pub calm: u32,
-    /// It has headed for a hard limit, this way.
-    pub heads: Option<Movement>,
-    /// It does so still.
+    /// It is heading for a hard limit.
     pub by_limit: bool,
     seen_at: Timestamp,
 }
@@ -60,8 +58,7 @@ impl Track {
             evidence: 0.0,
             peak: 0.0,
             calm: 0,
-            heads: None,
-            by_limit: false,
+            by_limit: finding.detector == Kind::Limit,
             seen_at: Timestamp::MIN,
         };
         track.take_finding(finding);
@@ -98,18 +95,17 @@ impl Track {
 
     /// Whether it is part of the story, and not a lone odd value.
     pub fn is_real(&self) -> bool {
-        self.peak >= REAL_EVIDENCE || self.heads.is_some()
+        self.peak >= REAL_EVIDENCE || self.by_limit
     }
 
     pub fn moves(&self) -> Movement {
         if self.detector == Kind::Silence {
-            return Movement::Silent;
+            Movement::Silent
+        } else if self.worst.value < self.worst.expected {
+            Movement::Down
+        } else {
+            Movement::Up
         }
-        // On its way to a limit a series may do just what was expected of it.
-        if let Some(heads) = self.heads.filter(|_| self.peak < REAL_EVIDENCE) {
-            return heads;
-        }
-        if self.worst.value < self.worst.expected { Movement::Down } else { Movement::Up }
     }
 
     /// How long ago the last value was taken, in milliseconds.

@@ -1,6 +1,6 @@
 //! The tick of all incidents, and the state that a snapshot keeps of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::watch::Watches;
 use super::{
     FINDING_SURPRISE_MIN, Finding, House, IncidentDrops, IncidentSettings, View, correlate, lifecycle,
 };
+use crate::detect::Kind;
 use crate::predict::signals::SignalTable;
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
@@ -55,15 +56,8 @@ impl IncidentState {
         self.now = at;
         self.past.advance(at);
         let alarms = self.watches.step(house, at, view);
-        for finding in findings.iter().filter(|finding| finding.surprise >= FINDING_SURPRISE_MIN) {
+        for finding in findings.iter().filter(|f| f.surprise >= FINDING_SURPRISE_MIN).chain(&alarms) {
             self.take(house, finding);
-        }
-        for alarm in &alarms {
-            self.take(house, alarm);
-            if let Some(track) = self.track_mut(alarm.series) {
-                track.heads = alarm.signal.map(|signal| house.table.signal(signal).hurts.into());
-                track.by_limit = true;
-            }
         }
         self.follow(house, at, view);
         for (into, from) in correlate::join(&mut self.cases, house) {
@@ -74,6 +68,7 @@ impl IncidentState {
 
     fn take(&mut self, house: &House, finding: &Finding) {
         if let Some(track) = self.track_mut(finding.series) {
+            track.by_limit |= finding.detector == Kind::Limit;
             track.take_finding(finding);
             return;
         }
@@ -199,6 +194,11 @@ impl IncidentState {
         let case = self.in_case.get(&series).and_then(|number| self.cases.get(number));
         let Some(opened) = case.and_then(|case| case.opened.as_ref()) else { return true };
         self.now.since(opened.incident.opened_at) as f64 > settings.learning_stops_seconds * 1000.0
+    }
+
+    /// The series on which learning has stopped.
+    pub(super) fn not_learning(&self, settings: &IncidentSettings) -> BTreeSet<SeriesId> {
+        self.in_case.keys().copied().filter(|series| !self.learning(settings, *series)).collect()
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {

@@ -35,7 +35,7 @@ impl Scanner {
 
     /// Messages that wait for a thread.
     pub fn queue(&self) -> f64 {
-        self.waiting.iter().map(|(_, count)| count).sum()
+        self.waiting.iter().fold(0.0, |sum, (_, count)| sum + count)
     }
 
     /// How long the message at the head of the queue has waited.

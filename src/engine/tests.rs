@@ -1,0 +1,100 @@
+//! The engine as a whole: one synthetic site, told in different ways, must always give the same events.
+
+use super::*;
+use crate::sample::{Source, ValueKind};
+
+const STEP_MS: i64 = 15_000;
+const HOSTS: usize = 6;
+const ROWS: i64 = 700;
+
+fn settings(shards: usize) -> Settings {
+    Settings { site: "test".into(), shards, ..Settings::default() }
+}
+
+/// Noise that depends on its place alone.
+fn noise(host: usize, signal: usize, row: i64) -> f64 {
+    let mut x = (host as u64 + 1) * 1_000_003 + signal as u64 * 7_919 + row as u64 * 104_729;
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^= x >> 33;
+    (x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+}
+
+/// One page of one host: four signals, one of which runs away on host 3 late in the story.
+fn page(host: usize, row: i64) -> Batch {
+    let source: Source = format!("scrape:host{host}").into();
+    let mut batch = Batch::new(source);
+    let name = format!("host{host}:9100");
+    for signal in 0..4 {
+        let metric = format!("signal_{signal}");
+        let runaway =
+            if host == 3 && signal < 2 && (600..650).contains(&row) { (row - 599) as f64 } else { 0.0 };
+        let value = 100.0 + noise(host, signal, row) + runaway;
+        let labels = &mut [("__name__", metric.as_str()), ("instance", name.as_str())];
+        batch.push(labels, ValueKind::Gauge, Timestamp(row * STEP_MS), value);
+    }
+    batch
+}
+
+fn story() -> Vec<Input> {
+    (0..ROWS).flat_map(|row| (0..HOSTS).map(move |host| Input::Samples(page(host, row)))).collect()
+}
+
+fn tell(engine: &mut Engine, inputs: impl IntoIterator<Item = Input>) -> Vec<Event> {
+    let mut events = Vec::new();
+    for input in inputs {
+        engine.step(input, &mut events);
+    }
+    events
+}
+
+#[test]
+fn a_runaway_is_an_incident_that_resolves() {
+    let events = tell(&mut Engine::new(settings(1)), story());
+    let incidents: BTreeSet<&str> =
+        events.iter().filter_map(|event| event.incident.as_ref()).map(|i| i.entity.as_str()).collect();
+    assert_eq!(incidents, BTreeSet::from(["host3"]), "{events:#?}");
+    let kinds: Vec<_> = events.iter().map(|event| event.event).collect();
+    assert_eq!(kinds.first(), Some(&crate::incident::event::EventKind::Opened));
+    assert_eq!(kinds.last(), Some(&crate::incident::event::EventKind::Resolved));
+}
+
+#[test]
+fn the_number_of_shards_changes_nothing() {
+    let one = tell(&mut Engine::new(settings(1)), story());
+    assert!(!one.is_empty());
+    for shards in [2, 4, 7] {
+        assert_eq!(tell(&mut Engine::new(settings(shards)), story()), one, "{shards} shards");
+    }
+}
+
+#[test]
+fn saved_and_loaded_half_way_is_never_stopped() {
+    let whole = tell(&mut Engine::new(settings(2)), story());
+    for cut in [100, HOSTS * 610 + 3] {
+        let mut before = Engine::new(settings(2));
+        let mut events = tell(&mut before, story().into_iter().take(cut));
+        let bytes = postcard::to_stdvec(&before.save()).unwrap();
+        let state = postcard::from_bytes(&bytes).unwrap();
+        let mut after = Engine::load(settings(2), state).unwrap();
+        events.extend(tell(&mut after, story().into_iter().skip(cut)));
+        assert_eq!(events, whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn sources_may_interleave_in_any_order() {
+    let one = tell(&mut Engine::new(settings(2)), story());
+    let turned: Vec<Input> =
+        (0..ROWS).flat_map(|row| (0..HOSTS).rev().map(move |host| Input::Samples(page(host, row)))).collect();
+    assert_eq!(tell(&mut Engine::new(settings(2)), turned), one);
+}
+
+#[test]
+fn a_snapshot_of_another_step_is_refused() {
+    let state = Engine::new(settings(1)).save();
+    let other = Settings { step_seconds: 60, ..settings(1) };
+    assert_eq!(Engine::load(other, state).unwrap_err(), LoadError::Step { saved: 15, configured: 60 });
+}
