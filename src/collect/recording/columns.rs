@@ -84,11 +84,15 @@ impl Columns {
         Ok(id)
     }
 
+    /// Whether `samples` more could be added.
+    pub fn room_for(&self, samples: usize) -> Result<(), Full> {
+        let room = self.samples.saturating_add(samples as u64) <= self.limits.samples_max;
+        if room { Ok(()) } else { Err(Full::Samples(self.limits.samples_max)) }
+    }
+
     /// Adds a sample; in any order of time.
     pub fn push(&mut self, id: ColumnId, at: Timestamp, value: f64) -> Result<(), Full> {
-        if self.samples >= self.limits.samples_max {
-            return Err(Full::Samples(self.limits.samples_max));
-        }
+        self.room_for(1)?;
         self.samples += 1;
         let (first, last) = self.span.unwrap_or((at, at));
         self.span = Some((first.min(at), last.max(at)));
@@ -225,7 +229,7 @@ impl Iterator for Slices {
 }
 
 /// The tick that a sample at `at` belongs to: the next multiple of the step, or `at` itself.
-fn tick_of(at: Timestamp, step_ms: i64) -> Timestamp {
+pub fn tick_of(at: Timestamp, step_ms: i64) -> Timestamp {
     let into = at.0.rem_euclid(step_ms);
     if into == 0 { at } else { at.plus_ms(step_ms - into) }
 }

@@ -2,10 +2,12 @@
 //!
 //! `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[s,"v"]]}]}}`. A file
 //! may hold several answers one after the other, as a pull in time slices leaves them. Keys may stand in
-//! any order and unknown ones are passed over. One series is held at a time.
+//! any order and unknown ones are passed over. One series is held at a time, and no more than
+//! `BARREN_BYTES_MAX` of anything else: a file that unpacks to one endless string is an error.
 
+use std::cell::Cell;
 use std::fmt;
-use std::io::BufRead;
+use std::io::{self, BufRead, BufReader, Read};
 
 use serde::Deserialize;
 use serde::de::{
@@ -14,6 +16,9 @@ use serde::de::{
 
 use super::columns::Columns;
 use crate::sample::{Sample, Timestamp, ValueKind, write_key};
+
+/// Bytes without a sample, above what a series of native histograms takes.
+const BARREN_BYTES_MAX: u64 = 64 << 20;
 
 /// Why a file is no recorded range query.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +31,13 @@ pub enum QueryRangeError {
 
 /// Reads all answers of `input` into `columns`.
 pub fn read(input: impl BufRead, columns: &mut Columns) -> Result<(), QueryRangeError> {
+    let barren = Cell::new(0);
+    // Buffered again, since serde_json takes its input byte by byte.
+    let input = BufReader::with_capacity(1 << 16, Fertile { input, barren: &barren });
     let mut stream = serde_json::Deserializer::from_reader(input);
     loop {
-        let mut answer = Answer { columns, begun: false, status: String::new(), kind: None, message: None };
+        let filled = Filled { columns, barren: &barren };
+        let mut answer = Answer { filled, begun: false, status: String::new(), kind: None, message: None };
         match (&mut answer).deserialize(&mut stream) {
             Ok(()) => {}
             // White space up to the end of the file; an answer that is cut short has begun.
@@ -43,8 +52,30 @@ pub fn read(input: impl BufRead, columns: &mut Columns) -> Result<(), QueryRange
     }
 }
 
-struct Answer<'c> {
+/// Fails once too much has been read since a sample was found.
+struct Fertile<'b, R> {
+    input: R,
+    barren: &'b Cell<u64>,
+}
+
+impl<R: Read> Read for Fertile<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(into)?;
+        self.barren.set(self.barren.get() + n as u64);
+        if self.barren.get() > BARREN_BYTES_MAX {
+            return Err(io::Error::other(format!("{BARREN_BYTES_MAX} bytes without a sample")));
+        }
+        Ok(n)
+    }
+}
+
+struct Filled<'c> {
     columns: &'c mut Columns,
+    barren: &'c Cell<u64>,
+}
+
+struct Answer<'c> {
+    filled: Filled<'c>,
     begun: bool,
     status: String,
     kind: Option<String>,
@@ -70,7 +101,7 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
                 "status" => self.status = map.next_value()?,
                 "errorType" => self.kind = map.next_value()?,
                 "error" => self.message = map.next_value()?,
-                "data" => map.next_value_seed(Data(self.columns))?,
+                "data" => map.next_value_seed(Data(&mut self.filled))?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -80,16 +111,16 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
     }
 }
 
-struct Data<'c>(&'c mut Columns);
+struct Data<'f, 'c>(&'f mut Filled<'c>);
 
-impl<'de> DeserializeSeed<'de> for Data<'_> {
+impl<'de> DeserializeSeed<'de> for Data<'_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Data<'_> {
+impl<'de> Visitor<'de> for Data<'_, '_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("`data` with a `result`")
@@ -106,40 +137,40 @@ impl<'de> Visitor<'de> for Data<'_> {
     }
 }
 
-struct Matrix<'c>(&'c mut Columns);
+struct Matrix<'f, 'c>(&'f mut Filled<'c>);
 
-impl<'de> DeserializeSeed<'de> for Matrix<'_> {
+impl<'de> DeserializeSeed<'de> for Matrix<'_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Matrix<'_> {
+impl<'de> Visitor<'de> for Matrix<'_, '_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a matrix: an array of series")
     }
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
-        let mut series = Series { columns: self.0, samples: Vec::new() };
+        let mut series = Series { filled: self.0, samples: Vec::new() };
         while seq.next_element_seed(&mut series)?.is_some() {}
         Ok(())
     }
 }
 
-struct Series<'c> {
-    columns: &'c mut Columns,
+struct Series<'f, 'c> {
+    filled: &'f mut Filled<'c>,
     samples: Vec<Sample>,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Series<'_> {
+impl<'de> DeserializeSeed<'de> for &mut Series<'_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for &mut Series<'_> {
+impl<'de> Visitor<'de> for &mut Series<'_, '_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a series with `metric` and `values`")
@@ -156,7 +187,7 @@ impl<'de> Visitor<'de> for &mut Series<'_> {
                         labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
                     write_key(&mut pairs, &mut key);
                 }
-                "values" => map.next_value_seed(Points(&mut self.samples))?,
+                "values" => map.next_value_seed(Points(self))?,
                 // An instant query's answer is a range of one.
                 "value" => self.samples.push(map.next_value::<Point>()?.0),
                 _ => {
@@ -164,31 +195,34 @@ impl<'de> Visitor<'de> for &mut Series<'_> {
                 }
             }
         }
-        let id = self.columns.column(&key, ValueKind::Unknown).map_err(M::Error::custom)?;
+        let columns = &mut *self.filled.columns;
+        let id = columns.column(&key, ValueKind::Unknown).map_err(M::Error::custom)?;
         for sample in &self.samples {
-            self.columns.push(id, sample.at, sample.value).map_err(M::Error::custom)?;
+            columns.push(id, sample.at, sample.value).map_err(M::Error::custom)?;
         }
         Ok(())
     }
 }
 
-struct Points<'s>(&'s mut Vec<Sample>);
+struct Points<'s, 'f, 'c>(&'s mut Series<'f, 'c>);
 
-impl<'de> DeserializeSeed<'de> for Points<'_> {
+impl<'de> DeserializeSeed<'de> for Points<'_, '_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Points<'_> {
+impl<'de> Visitor<'de> for Points<'_, '_, '_> {
     type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an array of samples")
     }
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
         while let Some(Point(sample)) = seq.next_element()? {
-            self.0.push(sample);
+            self.0.samples.push(sample);
+            self.0.filled.barren.set(0);
+            self.0.filled.columns.room_for(self.0.samples.len()).map_err(S::Error::custom)?;
         }
         Ok(())
     }
@@ -293,6 +327,12 @@ mod tests {
         );
         fails("[]", "an answer with `status`");
         fails("up 1", "not the answer of a range query");
+        let endless = BufReader::new(
+            br#"{"status":"success","data":{"result":[{"metric":{"a":""#.chain(io::repeat(b'x')),
+        );
+        let mut columns = Columns::new(RecordingLimits { series_max: 10, samples_max: 10 });
+        let error = read(endless, &mut columns).unwrap_err();
+        assert!(error.to_string().contains("67108864 bytes without a sample"), "{error}");
         let many: Vec<String> = (0..11).map(|t| format!("[{t},\"1\"]")).collect();
         let text =
             format!(r#"{{"status":"success","data":{{"result":[{{"values":[{}]}}]}}}}"#, many.join(","));
