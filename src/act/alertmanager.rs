@@ -11,14 +11,14 @@ use serde::Serialize;
 use url::Url;
 
 use super::http::below;
-use super::{Answer, Letter, Method, Request, Sink, Unsendable, Verdict};
-use crate::incident::event::{Incident, Severity};
+use super::{Answer, Letter, Method, Request, Sink, Unsendable, Verdict, word_of};
+use crate::incident::event::Incident;
 use crate::sample::Timestamp;
 
 /// Repeats that may be missed before the alert ends by itself.
 const REPEATS_MISSED_MAX: i64 = 4;
 
-#[derive(Debug)]
+/// Holds secrets, so it has no `Debug`.
 pub struct Alertmanager {
     pub url: Url,
     /// Value of `Authorization`.
@@ -124,16 +124,11 @@ fn description(incident: &Incident, what: Option<&str>) -> String {
 }
 
 fn labels(incident: &Incident) -> Labels {
-    let severity = match incident.severity {
-        Severity::Info => "info",
-        Severity::Ticket => "ticket",
-        Severity::Page => "page",
-    };
     let mut labels = Labels::from([
         ("alertname".into(), "ForeshockIncident".into()),
         ("site".into(), incident.site.clone()),
         ("entity".into(), incident.entity.clone()),
-        ("severity".into(), severity.into()),
+        ("severity".into(), word_of(incident.severity).into()),
         ("incident".into(), incident.id.clone()),
     ]);
     labels.extend(incident.fault.clone().map(|fault| ("fault".into(), fault)));

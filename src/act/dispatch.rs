@@ -146,3 +146,6 @@ async fn blocking<T: Send + 'static>(
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

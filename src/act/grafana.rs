@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::http::below;
-use super::{Answer, Letter, Method, Request, Sink, Unsendable, Verdict};
-use crate::incident::event::{Event, EventKind, Incident, Severity};
+use super::{Answer, Letter, Method, Request, Sink, Unsendable, Verdict, word_of};
+use crate::incident::event::{Event, EventKind, Incident};
 
-#[derive(Debug)]
+/// Holds secrets, so it has no `Debug`.
 pub struct Grafana {
     pub url: Url,
     pub token: SecretString,
@@ -137,12 +137,8 @@ fn id_tag(incident: &Incident) -> String {
 }
 
 fn tags(incident: &Incident) -> Vec<String> {
-    let severity = match incident.severity {
-        Severity::Info => "info",
-        Severity::Ticket => "ticket",
-        Severity::Page => "page",
-    };
-    let mut tags = vec!["foreshock".into(), "incident".into(), format!("severity:{severity}")];
+    let mut tags =
+        vec!["foreshock".into(), "incident".into(), format!("severity:{}", word_of(incident.severity))];
     tags.push(format!("entity:{}", incident.entity));
     tags.extend(incident.fault.as_ref().map(|fault| format!("fault:{fault}")));
     tags.push(id_tag(incident));

@@ -10,18 +10,23 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::incident::event::Event;
+use crate::incident::event::{Event, Severity};
 use crate::sample::Timestamp;
 
 pub mod acting;
 pub mod alertmanager;
+pub mod approve;
+pub mod case;
 pub mod dispatch;
 pub mod egress;
+#[cfg(test)]
+mod fixture;
 pub mod grafana;
 pub mod guard;
 pub mod http;
 pub mod id;
 pub mod outbox;
+pub mod plan;
 pub mod queue;
 pub mod retry;
 pub mod sign;
@@ -95,6 +100,15 @@ impl fmt::Debug for Request {
 pub fn shown(url: &Url) -> String {
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));
     format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or(""))
+}
+
+/// A severity as labels and tags spell it.
+fn word_of(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Ticket => "ticket",
+        Severity::Page => "page",
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,19 +10,18 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 
-use super::acting::{Acting, ApproveError, Outcome};
+use super::acting::{Acting, Outcome};
+use super::approve::ApproveError;
 use super::guard::Policy;
 use super::id::fingerprint;
 use super::queue::{Lane, Queue, Taken};
-use super::{Verdict, retry, sinks};
+use super::retry::{self, Next};
+use super::{Verdict, sinks};
 use crate::config::Config;
 use crate::durable::record::{Changes, Disabled, OutboxRecord, RecordState, Stage};
 use crate::durable::store::{Store, StoreError};
-use crate::incident::event::{Action, Event, EventKind};
+use crate::incident::event::{Action, Event};
 use crate::sample::Timestamp;
-
-/// A repeated notice is given up when its receiver has been away for as long as the retry schedule lasts.
-const REPEAT_MS_MAX: i64 = 3 * 24 * 3_600_000;
 
 /// Events that a slow listener may fall behind before it misses some.
 const EVENTS_BEHIND_MAX: usize = 1_024;
@@ -253,7 +252,7 @@ impl Outbox {
         let mut inner = self.lock()?;
         let mut record = delivery.record.clone();
         let standing = record.state == RecordState::Standing;
-        let next = judge(&record, verdict, now, resend);
+        let next = retry::judge(&record, verdict, now, resend);
         let outcome = match (&next, verdict) {
             (_, Verdict::Delivered { note }) if !standing => Some(Outcome::Delivered { note: note.clone() }),
             (_, Verdict::Next { note }) => Some(Outcome::Noted { note: note.clone() }),
@@ -365,40 +364,5 @@ impl Outbox {
     }
 }
 
-enum Next {
-    End(RecordState),
-    At(Timestamp, RecordState),
-}
-
-/// What becomes of a record after an attempt.
-fn judge(record: &OutboxRecord, verdict: &Verdict, now: Timestamp, resend: Option<Duration>) -> Next {
-    let later = |wait: Duration| now.plus_ms(wait.as_millis() as i64);
-    let failed = |reason: &str| Next::End(RecordState::Failed { at: now, reason: reason.into() });
-    let is_end = record.event.event == EventKind::Resolved;
-    match (verdict, resend) {
-        (Verdict::Delivered { .. }, Some(resend)) if !is_end => {
-            Next::At(later(resend), RecordState::Standing)
-        }
-        (Verdict::Delivered { .. }, _) => Next::End(RecordState::Delivered { at: now }),
-        (Verdict::Gone, _) => failed("the receiver answered 410, it wants nothing more"),
-        // What stands has arrived once; a repeat that fails is tried again in its turn.
-        (_, Some(resend)) if record.state == RecordState::Standing => {
-            Next::At(later(resend), RecordState::Standing)
-        }
-        (Verdict::Refused { reason }, _) => failed(reason),
-        (Verdict::Next { .. }, _) if retry::delay(record.attempts, None).is_some() => {
-            Next::At(now, RecordState::Pending)
-        }
-        (Verdict::Next { .. }, _) => failed("it took too many steps"),
-        (Verdict::Again { after, reason }, Some(resend)) => {
-            match retry::delay(record.attempts, *after).unwrap_or(resend).min(resend) {
-                _ if now.since(record.created_at) > REPEAT_MS_MAX => failed(reason),
-                wait => Next::At(later(wait), RecordState::Pending),
-            }
-        }
-        (Verdict::Again { after, reason }, None) => match retry::delay(record.attempts, *after) {
-            Some(wait) => Next::At(later(wait), RecordState::Pending),
-            None => failed(reason),
-        },
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,6 @@ struct Context<'a> {
     event: &'a Event,
 }
 
-#[derive(Debug)]
 pub struct Template {
     environment: Environment<'static>,
 }

@@ -18,7 +18,7 @@ use crate::sample::Timestamp;
 
 const JSON: &str = "application/json";
 
-#[derive(Debug)]
+/// Holds secrets, so it has no `Debug`.
 pub struct Webhook {
     pub url: Url,
     pub signer: Signer,
