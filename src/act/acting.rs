@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{close, is_repeat, is_under_way, new_case, publish, say};
+use super::case::{end_steps, is_repeat, is_under_way, new_case, publish, say};
 use super::guard::{History, Policy};
-use crate::durable::record::{Case, Changes, Disabled, OutboxRecord, Stage};
+use super::verify::verify;
+use crate::durable::record::{Case, Changes, Disabled, OutboxRecord, Stage, Step};
 use crate::durable::store::Loaded;
 use crate::incident::event::{Event, EventKind, Incident, SCHEMA_VERSION, State};
 use crate::sample::Timestamp;
@@ -92,14 +93,15 @@ impl Acting {
         let mut out = Changes::default();
         for event in events {
             match &event.incident {
-                Some(incident) => self.accept_one(event, incident, &mut out),
+                Some(incident) => self.accept_one(event, incident, true, &mut out),
                 None => out.events.push(event.clone()),
             }
         }
         out
     }
 
-    fn accept_one(&mut self, event: &Event, incident: &Incident, out: &mut Changes) {
+    /// `seen` is false for an end that nobody saw, which proves no remedy.
+    fn accept_one(&mut self, event: &Event, incident: &Incident, seen: bool, out: &mut Changes) {
         if self.state.cases.get(&incident.id).is_some_and(|case| is_repeat(case, event)) {
             return;
         }
@@ -110,7 +112,11 @@ impl Acting {
         let event = publish(&mut case, event.clone(), out);
         self.tell(&mut case, &event, out);
         if event.event == EventKind::Resolved {
-            close(&mut case, event.at, out);
+            if seen {
+                verify(&mut case, event.at, out);
+            }
+            let waits = |step: &Step| step.stage == Stage::Waiting;
+            end_steps(&mut case, event.at, waits, "the incident ended before anyone approved it", out);
         } else {
             self.plan(&mut case, event.at, out);
         }
@@ -152,7 +158,9 @@ impl Acting {
                 say(&mut case, kind, at, &action, &mut out);
             }
         }
-        self.keep(case, &mut out);
+        if self.state.cases.get(&record.incident) != Some(&case) {
+            self.keep(case, &mut out);
+        }
         out
     }
 
@@ -188,7 +196,7 @@ impl Acting {
                 incident: None,
                 action: None,
             };
-            self.accept_one(&Event { incident: Some(incident.clone()), ..event }, &incident, &mut out);
+            self.accept_one(&Event { incident: Some(incident.clone()), ..event }, &incident, false, &mut out);
         }
         out
     }

@@ -136,3 +136,81 @@ fn labels(incident: &Incident) -> Labels {
     labels.retain(|_, value: &mut String| !value.is_empty());
     labels
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{letter, minute, opened, resolved};
+    use super::*;
+    use crate::incident::event::Event;
+
+    fn alertmanager() -> Alertmanager {
+        Alertmanager {
+            url: "http://am:9093".parse().unwrap(),
+            authorization: None,
+            resend: Duration::from_secs(60),
+            runbook_url: Some("https://runbooks.example/mail".into()),
+            timeout: Duration::from_secs(9),
+        }
+    }
+
+    fn sent(event: &Event, at: i64, note: Option<&str>) -> serde_json::Value {
+        let request = alertmanager().request(&Letter { now: minute(at), note, ..letter(event) }).unwrap();
+        assert_eq!(request.url.as_str(), "http://am:9093/api/v2/alerts");
+        serde_json::from_slice(&request.body).unwrap()
+    }
+
+    fn note(event: &Event) -> Option<String> {
+        let answer = Answer { status: 200, retry_after: None, body: Vec::new() };
+        match alertmanager().judge(&letter(event), &answer) {
+            Verdict::Delivered { note } => note,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+
+    #[test]
+    fn an_alert_fires_for_four_repeats_and_is_renewed_by_each() {
+        let alerts = sent(&opened("a", 0), 7, None);
+        assert_eq!(alerts.as_array().unwrap().len(), 1);
+        assert_eq!(alerts[0]["startsAt"], "2023-11-14T22:00:00.000Z");
+        assert_eq!(alerts[0]["endsAt"], "2023-11-14T22:11:00.000Z");
+        let labels = serde_json::json!({
+            "alertname": "ForeshockIncident", "site": "berlin", "entity": "mx1", "severity": "page",
+            "incident": "a", "fault": "clamd_stuck",
+        });
+        assert_eq!(alerts[0]["labels"], labels);
+        let annotations = &alerts[0]["annotations"];
+        assert_eq!(annotations["impact_at"], "2023-11-14T22:20:00.000Z");
+        assert_eq!(annotations["runbook_url"], "https://runbooks.example/mail");
+        let text = annotations["description"].as_str().unwrap();
+        assert!(
+            text.starts_with("postfix_queue_stat{queue=\"deferred\"}: 812 messages (usual 22 to 71.5)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn it_ends_when_the_incident_did_and_never_in_the_future() {
+        assert_eq!(sent(&resolved("a", 9, 1), 10, None)[0]["endsAt"], "2023-11-14T22:09:00.000Z");
+        assert_eq!(sent(&resolved("a", 9, 1), 8, None)[0]["endsAt"], "2023-11-14T22:08:00.000Z");
+    }
+
+    #[test]
+    fn where_labels_change_the_old_alert_is_ended() {
+        let before = note(&opened("a", 0));
+        assert_eq!(sent(&opened("a", 0), 1, before.as_deref()).as_array().unwrap().len(), 1);
+        let mut later = opened("a", 0);
+        later.incident.as_mut().unwrap().fault = None;
+        let alerts = sent(&later, 5, before.as_deref());
+        assert_eq!(alerts[0]["labels"]["fault"], "clamd_stuck");
+        assert_eq!(alerts[0]["endsAt"], "2023-11-14T22:05:00.000Z");
+        assert!(alerts[1]["labels"].get("fault").is_none());
+        assert_eq!(alerts[1]["endsAt"], "2023-11-14T22:09:00.000Z");
+    }
+
+    #[test]
+    fn labels_without_a_value_are_left_out() {
+        let mut event = opened("a", 0);
+        event.incident.as_mut().unwrap().entity = String::new();
+        assert!(sent(&event, 0, None)[0]["labels"].get("entity").is_none());
+    }
+}

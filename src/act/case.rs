@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::verify;
 use crate::durable::record::{Case, Changes, OutboxRecord, RecordState, Stage, Step};
 use crate::incident::event::{Action, Event, EventKind, Incident, SCHEMA_VERSION};
 use crate::sample::Timestamp;
@@ -74,15 +73,7 @@ pub(super) fn say(
     publish(case, event, out)
 }
 
-/// The incident is over: what was delivered has helped, what still waits for a person is not needed.
-pub(super) fn close(case: &mut Case, at: Timestamp, out: &mut Changes) {
-    for action in verify::verify(&mut case.steps) {
-        say(case, EventKind::Verified, at, &action, out);
-    }
-    let waits = |step: &Step| step.stage == Stage::Waiting;
-    end_steps(case, at, waits, "the incident ended before anyone approved it", out);
-}
-
+/// Lets go of the steps that `ends` picks.
 pub(super) fn end_steps(
     case: &mut Case,
     at: Timestamp,

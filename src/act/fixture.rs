@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Letter;
 use super::guard::{Policy, SinkPolicy};
 use crate::config::RemedyRoute;
 use crate::detect::Kind;
@@ -85,4 +86,9 @@ pub fn policy(mode: Mode) -> Policy {
             ("pager".into(), sink(Severity::Page, true)),
         ]),
     }
+}
+
+/// The first attempt at telling `event`, as it happens.
+pub fn letter(event: &Event) -> Letter<'_> {
+    Letter { id: "the-id", event, now: event.at, wall_seconds: 1_700_000_000, attempt: 1, note: None }
 }

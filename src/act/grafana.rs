@@ -144,3 +144,85 @@ fn tags(incident: &Incident) -> Vec<String> {
     tags.push(id_tag(incident));
     tags
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{letter, minute, opened, resolved};
+    use super::*;
+
+    fn grafana() -> Grafana {
+        Grafana {
+            url: "https://grafana.example/sub/".parse().unwrap(),
+            token: "glsa_secret".into(),
+            dashboard_uid: Some("dash".into()),
+            panel_id: None,
+            timeout: Duration::from_secs(9),
+        }
+    }
+
+    /// Method, path with query, and body of the request for `event` at an attempt with a note.
+    fn asked(event: &Event, attempt: u32, note: Option<&str>) -> (Method, String, serde_json::Value) {
+        let letter = Letter { attempt, note, ..letter(event) };
+        let request = grafana().request(&letter).unwrap();
+        assert_eq!(request.headers["authorization"], "Bearer glsa_secret");
+        let path = request.url.as_str().trim_start_matches("https://grafana.example").to_owned();
+        (request.method, path, serde_json::from_slice(&request.body).unwrap_or_default())
+    }
+
+    fn judged(event: &Event, attempt: u32, note: Option<&str>, status: u16, body: &str) -> Verdict {
+        let answer = Answer { status, retry_after: None, body: body.into() };
+        grafana().judge(&Letter { attempt, note, ..letter(event) }, &answer)
+    }
+
+    #[test]
+    fn a_region_opens_with_the_incident_and_closes_with_it() {
+        let (method, path, body) = asked(&opened("a", 0), 1, None);
+        assert_eq!((method, path.as_str()), (Method::Post, "/sub/api/annotations"));
+        assert_eq!(body["time"], minute(0).0);
+        assert_eq!(body["dashboardUID"], "dash");
+        assert!(body.get("timeEnd").is_none());
+        let tags = ["foreshock", "incident", "severity:page", "entity:mx1", "fault:clamd_stuck", "id:a"];
+        assert_eq!(body["tags"], serde_json::json!(tags));
+        let created = judged(&opened("a", 0), 1, None, 200, r#"{"message":"Annotation added","id":17}"#);
+        assert_eq!(created, Verdict::Delivered { note: Some("17".into()) });
+
+        let (method, path, body) = asked(&resolved("a", 9, 1), 1, Some("17"));
+        assert_eq!((method, path.as_str()), (Method::Patch, "/sub/api/annotations/17"));
+        assert_eq!(body["timeEnd"], minute(9).0);
+        assert!(body.get("time").is_none());
+        assert_eq!(judged(&resolved("a", 9, 1), 1, Some("17"), 200, "{}"), Verdict::Delivered { note: None });
+    }
+
+    #[test]
+    fn where_an_attempt_may_have_arrived_it_looks_before_it_makes_another() {
+        let event = opened("a", 0);
+        let (method, path, _) = asked(&event, 2, None);
+        assert_eq!(
+            (method, path.as_str()),
+            (Method::Get, "/sub/api/annotations?tags=foreshock&tags=id%3Aa&limit=1")
+        );
+        assert_eq!(judged(&event, 2, None, 200, r#"[{"id":17}]"#), Verdict::Next { note: "17".into() });
+        assert_eq!(asked(&event, 3, Some("17")).0, Method::Patch);
+        assert_eq!(judged(&event, 2, None, 200, "[]"), Verdict::Next { note: "absent:2".into() });
+        assert_eq!(asked(&event, 3, Some("absent:2")).0, Method::Post);
+        assert_eq!(asked(&event, 4, Some("absent:2")).0, Method::Get, "attempt 3 may have made it");
+    }
+
+    #[test]
+    fn an_end_without_a_beginning_is_still_a_region() {
+        let (method, _, body) = asked(&resolved("a", 9, 1), 2, Some("absent:1"));
+        assert_eq!(method, Method::Post);
+        assert_eq!((&body["time"], &body["timeEnd"]), (&minute(0).0.into(), &minute(9).0.into()));
+    }
+
+    #[test]
+    fn a_token_may_be_renewed_and_nonsense_is_final() {
+        let event = opened("a", 0);
+        for status in [401, 403, 429, 503] {
+            assert!(matches!(judged(&event, 1, None, status, ""), Verdict::Again { .. }), "{status}");
+        }
+        assert!(matches!(judged(&event, 1, None, 200, "<html>"), Verdict::Again { .. }));
+        assert!(matches!(judged(&event, 1, None, 302, ""), Verdict::Refused { .. }));
+        assert!(matches!(judged(&event, 1, None, 400, ""), Verdict::Refused { .. }));
+    }
+}

@@ -140,3 +140,21 @@ pub enum Verdict {
     /// The receiver wants nothing more, ever (410).
     Gone,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_nothing_that_may_be_secret() {
+        let request = Request {
+            method: Method::Post,
+            url: "https://user:sesame@hooks.example:8443/T0/path-token?query-token".parse().unwrap(),
+            headers: BTreeMap::from([("authorization".into(), "Bearer hunter2".into())]),
+            body: vec![0; 12],
+            timeout: Duration::from_secs(20),
+        };
+        let want = r#"Post https://hooks.example:8443/… ["authorization"] 12 bytes"#;
+        assert_eq!(format!("{request:?}"), want);
+    }
+}

@@ -79,3 +79,53 @@ impl Write for Bounded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{letter, opened};
+    use super::*;
+
+    fn body(source: &str) -> Result<String, String> {
+        let event = opened("a", 0);
+        Template::body(source).and_then(|t| t.render(&letter(&event))).map_err(|e| e.0)
+    }
+
+    #[test]
+    fn values_print_as_json_so_that_no_label_breaks_out() {
+        let mut event = opened("a", 0);
+        event.incident.as_mut().unwrap().entity = r#"mx"},{"evil":"1"#.into();
+        let template = Template::body(r#"{"host": {{ incident.entity }}, "id": {{ id }}}"#).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&template.render(&letter(&event)).unwrap()).unwrap();
+        assert_eq!(value["host"], r#"mx"},{"evil":"1"#);
+        assert_eq!(value["id"], "the-id");
+        assert!(value.get("evil").is_none());
+    }
+
+    #[test]
+    fn a_header_prints_plainly() {
+        let event = opened("a", 0);
+        let template = Template::header("{{ incident.entity }}/{{ event }}").unwrap();
+        assert_eq!(template.render(&letter(&event)).unwrap(), "mx1/incident.opened");
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error_with_its_line() {
+        assert_eq!(
+            body("{}\n{{ incident.entty }}").unwrap_err(),
+            "template: line 2: undefined value: `incident.entty` is undefined"
+        );
+        assert!(body("{{ action.remedy }}").unwrap_err().contains("undefined"), "no action, no remedy");
+        assert!(body("{{ incident.entity").unwrap_err().starts_with("template: line 1: syntax error"));
+    }
+
+    #[test]
+    fn endless_work_and_endless_output_end() {
+        let loops = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}";
+        assert!(body(loops).unwrap_err().contains("fuel"));
+        assert!(
+            body("{% for i in range(9000) %}a long line of text, printed again and again{% endfor %}")
+                .is_err()
+        );
+    }
+}

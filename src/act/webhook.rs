@@ -73,3 +73,66 @@ impl Webhook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{letter, opened};
+    use super::*;
+
+    fn webhook() -> Webhook {
+        Webhook {
+            url: "https://heal.example/hook".parse().unwrap(),
+            signer: Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()]).unwrap(),
+            headers: BTreeMap::from([
+                ("X-Token".into(), "fixed".into()),
+                ("Webhook-Id".into(), "forged".into()),
+            ]),
+            body: None,
+            header_templates: BTreeMap::from([(
+                "X-Host".into(),
+                Template::header("{{ incident.entity }}").unwrap(),
+            )]),
+            timeout: Duration::from_secs(20),
+        }
+    }
+
+    #[test]
+    fn a_request_is_signed_over_what_it_carries() {
+        let event = opened("a", 0);
+        let webhook = webhook();
+        let request = webhook.request(&letter(&event)).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(value["type"], "incident.opened");
+        assert_eq!(value["timestamp"], "2023-11-14T22:00:00.000Z");
+        assert_eq!(serde_json::from_value::<Event>(value["data"].clone()).unwrap(), event);
+        let header = |name: &str| request.headers[name].as_str();
+        assert_eq!((header("webhook-id"), header("webhook-timestamp")), ("the-id", "1700000000"));
+        assert_eq!(header("webhook-signature"), webhook.signer.sign("the-id", 1_700_000_000, &request.body));
+        assert_eq!((header("x-token"), header("x-host")), ("fixed", "mx1"));
+    }
+
+    #[test]
+    fn a_template_that_gives_no_json_is_not_sent_as_json() {
+        let mut webhook = webhook();
+        webhook.body = Some(Template::body("host={{ incident.entity }}").unwrap());
+        let event = opened("a", 0);
+        assert!(webhook.request(&letter(&event)).unwrap_err().0.contains("not JSON"));
+        webhook.headers.insert("Content-Type".into(), "text/plain".into());
+        assert_eq!(webhook.request(&letter(&event)).unwrap().body, br#"host="mx1""#);
+    }
+
+    #[test]
+    fn only_2xx_is_success_and_only_410_is_final() {
+        let event = opened("a", 0);
+        let judge = |status| {
+            let answer = Answer { status, retry_after: Some(Duration::from_secs(7)), body: Vec::new() };
+            webhook().judge(&letter(&event), &answer)
+        };
+        assert_eq!(judge(204), Verdict::Delivered { note: None });
+        assert_eq!(judge(410), Verdict::Gone);
+        for status in [302, 400, 404, 429, 500] {
+            let after = Some(Duration::from_secs(7));
+            assert_eq!(judge(status), Verdict::Again { after, reason: format!("status {status}") });
+        }
+    }
+}

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::act::acting::ApproveError;
+use crate::act::approve::ApproveError;
 use crate::act::outbox::ApprovalError;
 use crate::durable::store::StoreError;
 

@@ -321,3 +321,6 @@ fn decode<V: DeserializeOwned>(table: Table, id: &str, bytes: &[u8]) -> Result<V
 fn unreadable(table: Table, id: &str, source: postcard::Error) -> StoreError {
     StoreError::Row { table: redb::TableHandle::name(&table).into(), id: id.into(), source }
 }
+
+#[cfg(test)]
+mod tests;

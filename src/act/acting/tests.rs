@@ -232,6 +232,14 @@ fn incidents_that_the_engine_lost_are_closed_and_said_so() {
 }
 
 #[test]
+fn an_end_that_nobody_saw_verifies_nothing() {
+    let mut acting = Acting::new(policy(Mode::Auto));
+    let planned = acting.accept(&[opened("a", 0)]);
+    deliver(&mut acting, &planned, 1);
+    assert_eq!(shown(&acting.reconcile(minute(5), &BTreeSet::new())).0, ["incident.resolved"]);
+}
+
+#[test]
 fn a_sink_that_was_turned_off_hears_nothing_more() {
     let mut acting = Acting::new(policy(Mode::Auto));
     for sink in ["healer", "pager"] {
