@@ -391,11 +391,11 @@ proptest! {
             match op {
                 Op::Accept => world.accept(),
                 Op::Begin => begun.extend(world.begin().map(|delivery| (delivery, false))),
-                Op::Send(i) => if let Some((delivery, sent)) = begun.get_mut(i) {
-                    if !std::mem::replace(sent, true) {
-                        world.arrived.push(delivery.record.clone());
-                    }
-                },
+                Op::Send(i) if begun.get(i).is_some_and(|(_, sent)| !sent) => {
+                    begun[i].1 = true;
+                    world.arrived.push(begun[i].0.record.clone());
+                }
+                Op::Send(_) => {}
                 Op::End(i, ok) => if i < begun.len() {
                     let (delivery, sent) = begun.remove(i);
                     // An answer can be lost; it cannot come without a request.
