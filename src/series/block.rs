@@ -270,6 +270,16 @@ mod tests {
     }
 
     #[test]
+    fn a_move_that_was_due_does_not_befall_the_next_in_the_lane() {
+        let (mut block, _) = follow(100.0, (0..15).map(|i| 100.0 + f64::from(i % 2 + 1)));
+        block.put(0, Sample { at: Timestamp(160_000), value: 103.0 });
+        block.leave(0);
+        block.join(SeriesId(9), Sample { at: Timestamp(160_000), value: 1.0 });
+        let (_, _, changes) = row(&mut block, 160_000);
+        assert!(!changes.iter().any(|change| matches!(change, Change::Moved { .. })), "{changes:?}");
+    }
+
+    #[test]
     fn a_full_block_takes_nobody() {
         let mut block = Block::new(CADENCE);
         let first = Sample { at: Timestamp(0), value: 1.0 };

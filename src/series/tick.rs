@@ -293,6 +293,7 @@ mod tests {
         let mut ticker = ticker();
         for second in [100, 110, 86_400] {
             feed(&mut ticker, "a", 0, &[second]);
+            due(&mut ticker);
             assert!(feed(&mut ticker, "b", 0, &[second]).is_empty());
             due(&mut ticker);
         }
