@@ -18,7 +18,7 @@ build: deps ## the binary, target/release/foreshock
 	$(CARGO) build --release --locked
 
 test: deps peers ## all tests, those against real peers included
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 unit: deps ## the tests that need no peer
 	$(CARGO) test --locked --lib --test tidy --test check

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use foreshock::config::{Config, HttpAuth, SinkKind};
 use foreshock::incident::event::Mode;
+use proptest::prelude::*;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -199,6 +200,34 @@ fn no_secret_is_ever_shown() {
     }
     let problems = parse(&example().replace("step_seconds: 15", "step_seconds: 0")).unwrap_err().to_string();
     assert!(!problems.contains("canary"), "{problems}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Cuts a piece of the example out and puts another in its place: an answer, whatever comes of it,
+    /// and a problem that lies within the text.
+    #[test]
+    fn no_damage_to_the_example_breaks_the_reader(
+        cut in 0usize..8000,
+        len in 0usize..400,
+        put in prop_oneof!["[\\[\\]{}:,&*!|>'\"%@`#\t\n -]{0,12}", ".{0,12}", Just("\n".repeat(40))],
+    ) {
+        let mut chars: Vec<char> = example().chars().collect();
+        let cut = cut.min(chars.len());
+        let end = (cut + len).min(chars.len());
+        chars.splice(cut..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        if let Err(problems) = parse(&text) {
+            prop_assert!(!problems.0.is_empty());
+            // The parser of YAML ends a line at a lone carriage return too.
+            let lines = text.split(['\n', '\r']).count() + 1;
+            for problem in problems.0 {
+                prop_assert!((1..=lines).contains(&problem.place.line), "{}", problem);
+                prop_assert!(problem.place.column >= 1 && !problem.mend.is_empty(), "{}", problem);
+            }
+        }
+    }
 }
 
 #[test]
