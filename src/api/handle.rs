@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use crate::act::Outbox;
 use crate::api::error::ApiError;
+use crate::api::select::Select;
 use crate::clock::Clock;
-use crate::engine::Command;
+use crate::engine::{Command, SeriesView};
 use crate::sample::Batch;
 use crate::telemetry::Metrics;
 
@@ -32,6 +33,8 @@ pub enum Phase {
 /// A question to the engine thread.
 #[derive(Debug)]
 pub enum Ask {
+    /// At most `limit` series that fit, in order of labels.
+    Series { select: Select, limit: usize, reply: oneshot::Sender<Vec<SeriesView>> },
     /// What a person asks of an incident.
     Command { command: Command, reply: oneshot::Sender<()> },
 }

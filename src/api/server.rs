@@ -16,7 +16,7 @@ use crate::api::auth::{self, Gate};
 use crate::api::error;
 use crate::api::handle::Handle;
 use crate::api::listener::{Bounded, Peer};
-use crate::api::routes::{actions, health, incidents, metrics, write};
+use crate::api::routes::{actions, health, incidents, metrics, series, write};
 use crate::config::{BearerToken, RemoteWrite};
 
 /// Connections open at once.
@@ -37,6 +37,7 @@ pub fn router(handle: Handle, token: Option<&BearerToken>, remote_write: Option<
     let gate = Gate::new(token);
     let mut guarded = Router::new()
         .route("/metrics", get(metrics::page))
+        .route("/api/v1/series", get(series::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))

@@ -3,6 +3,7 @@
 pub mod check;
 mod hold_off;
 pub mod score;
+pub mod serve;
 mod streams;
 
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ pub struct Arguments {
 enum Command {
     /// Validate a configuration and its packs, and tell everything that is to mend
     Check(check::Check),
+    /// Watch: collect, detect, tell, act, until stopped
+    Serve(serve::Serve),
     /// Score each row of a CSV by how unusual it is, given the rows before it
     Score(score::ScoreArgs),
 }
@@ -29,6 +32,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Check(check) => check.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Score(args) => score::run(args),
     }
 }

@@ -196,11 +196,16 @@ pub fn recover<T: DeserializeOwned>(path: &Path) -> Result<Recovered<T>, Snapsho
         Err(error @ SnapshotError::Io { .. }) => return Err(error),
         Err(error) => error,
     };
+    Ok(Recovered::SetAside { moved_to: set_aside(path)?, why })
+}
+
+/// Renames a snapshot that is of no use to `….unreadable`, in place of an earlier one, and returns that name.
+pub fn set_aside(path: &Path) -> Result<PathBuf, SnapshotError> {
     let moved_to = beside(path, "unreadable");
     let io = |source| SnapshotError::Io { path: path.into(), source };
     fs::rename(path, &moved_to).map_err(io)?;
     sync_folder(path).map_err(io)?;
-    Ok(Recovered::SetAside { moved_to, why })
+    Ok(moved_to)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -96,8 +96,7 @@ impl Foreshock {
     /// Starts it again on the same config and data.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process =
-            Process::start(foreshock().arg("serve").arg("--config").arg(&self.config), &self.log);
+        self.process = Process::start(foreshock().arg("serve").arg("--config").arg(&self.config), &self.log);
         self.wait_healthy();
     }
 

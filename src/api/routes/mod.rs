@@ -4,4 +4,5 @@ pub mod actions;
 pub mod health;
 pub mod incidents;
 pub mod metrics;
+pub mod series;
 pub mod write;

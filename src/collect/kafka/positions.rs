@@ -36,6 +36,11 @@ impl Positions {
         self.lock().insert(source.to_string(), position);
     }
 
+    /// All of them, as of now.
+    pub fn all(&self) -> BTreeMap<String, Position> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Position>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

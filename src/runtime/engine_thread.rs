@@ -1,0 +1,209 @@
+//! The thread that owns the engine: one input after the other, and between two of them questions and snapshots.
+//!
+//! ```text
+//! batches (bounded) --+
+//! the clock, a beat --+--> Engine::step -> events -> ledger (on disk) -> next input
+//! questions, orders --+                                   |
+//!                                                 snapshot at a barrier
+//! ```
+//!
+//! Nothing locks the engine. A full queue of batches makes every sender wait, which is the back-pressure.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use crate::api::handle::{Ask, Phase};
+use crate::clock::Clock;
+use crate::durable::snapshot::{Snapshot, SnapshotError};
+use crate::durable::store::StoreError;
+use crate::engine::{Engine, EngineState, Input};
+use crate::runtime::ledger::Ledger;
+use crate::runtime::pulse::Pulse;
+use crate::runtime::snapshots::{Positions, Snapshots};
+use crate::sample::{Batch, Timestamp};
+use crate::telemetry::{EngineGauges, Metrics, Stage};
+
+/// What the runtime tells the thread.
+#[derive(Debug)]
+pub enum Order {
+    /// History or what was missed has been handed over: from here on the clock runs and actions are due.
+    GoLive,
+    /// Take what is in the queue, write a last snapshot, end.
+    Stop,
+}
+
+/// Where everything comes in that the thread waits for.
+pub struct Inlets {
+    pub batches: mpsc::Receiver<Batch>,
+    pub asks: mpsc::Receiver<Ask>,
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// Why the thread ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineThreadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("last snapshot: {0}")]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// The engine and what surrounds it on its thread.
+pub struct EngineThread {
+    pub engine: Engine,
+    pub ledger: Ledger,
+    pub snapshots: Snapshots,
+    pub positions: Positions,
+    pub pulse: Pulse,
+    pub clock: Clock,
+    pub phase: Phase,
+    /// Data time that the engine has reached.
+    pub reached: Timestamp,
+    /// Where others see the phase.
+    pub shown: watch::Sender<Phase>,
+    pub metrics: Arc<Metrics>,
+}
+
+enum Next {
+    Batch(Batch),
+    Beat,
+    Snapshot,
+    Ask(Ask),
+    Order(Option<Order>),
+}
+
+impl EngineThread {
+    /// Runs until `Order::Stop`, or until nobody is left who could give it.
+    ///
+    /// # Errors
+    /// The disk failed for longer than it was waited for. What is on disk is consistent.
+    pub fn run(mut self, mut inlets: Inlets, runtime: &Handle) -> Result<(), EngineThreadError> {
+        loop {
+            match runtime.block_on(self.next(&mut inlets)) {
+                Next::Batch(batch) => self.take(batch)?,
+                Next::Beat => {
+                    let due = self.pulse.fall_due(self.clock.now(), inlets.batches.len());
+                    self.tell_time(due)?;
+                }
+                Next::Snapshot => {
+                    let snapshot = self.barrier();
+                    self.snapshots.begin(runtime, snapshot);
+                }
+                Next::Ask(ask) => self.answer(ask)?,
+                Next::Order(Some(Order::GoLive)) => {
+                    self.go_live(&mut inlets.batches)?;
+                    let snapshot = self.barrier();
+                    self.snapshots.begin(runtime, snapshot);
+                }
+                Next::Order(Some(Order::Stop) | None) => return self.stop(inlets, runtime),
+            }
+        }
+    }
+
+    /// Branches are tried in random order, so none can starve the others.
+    async fn next(&mut self, inlets: &mut Inlets) -> Next {
+        tokio::select! {
+            order = inlets.orders.recv() => Next::Order(order),
+            Some(ask) = inlets.asks.recv() => Next::Ask(ask),
+            Some(batch) = inlets.batches.recv() => Next::Batch(batch),
+            () = self.pulse.beat(&self.clock), if self.phase == Phase::Live => Next::Beat,
+            // Half-read history is no state to come back to.
+            () = self.snapshots.due(), if self.phase != Phase::WarmingUp => Next::Snapshot,
+        }
+    }
+
+    fn take(&mut self, batch: Batch) -> Result<(), EngineThreadError> {
+        if let Some(position) = batch.position {
+            self.positions.insert(batch.source.to_string(), position);
+        }
+        if !batch.is_empty() {
+            self.metrics.accepted(batch.len());
+            self.step(Input::Samples(batch))?;
+        }
+        let due = self.pulse.batch_done();
+        self.tell_time(due)
+    }
+
+    fn tell_time(&mut self, due: Option<Timestamp>) -> Result<(), EngineThreadError> {
+        due.map_or(Ok(()), |now| self.step(Input::Clock(now)))
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), EngineThreadError> {
+        let mut events = Vec::new();
+        let ticks_before = self.engine.stats().ticks;
+        let started = Instant::now();
+        self.engine.step(input, &mut events);
+        let took = started.elapsed();
+        let ticked = self.engine.stats().ticks > ticks_before;
+        self.metrics.observe(if ticked { Stage::Tick } else { Stage::Accept }, took);
+        if ticked {
+            self.measure();
+        }
+        self.ledger.record(&events)?;
+        Ok(())
+    }
+
+    fn measure(&mut self) {
+        let stats = self.engine.stats();
+        self.reached = stats.tick_at.unwrap_or(self.reached);
+        self.metrics.engine(EngineGauges {
+            series: stats.series,
+            lanes: stats.lanes,
+            incidents_open: stats.open_incidents,
+            ticks: stats.ticks,
+            tick_at: stats.tick_at,
+        });
+        for (reason, count) in &stats.dropped {
+            self.metrics.dropped_in_all("engine", reason, *count);
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Result<(), EngineThreadError> {
+        // Whoever asked may have gone; then nobody misses the answer.
+        match ask {
+            Ask::Series { select, limit, reply } => {
+                let _ = reply.send(self.engine.series(&|labels| select.has(labels), limit));
+            }
+            Ask::Command { command, reply } => {
+                self.step(Input::Command(command))?;
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// What was handed over before the order stands in the queue; it belongs to the past.
+    fn go_live(&mut self, batches: &mut mpsc::Receiver<Batch>) -> Result<(), EngineThreadError> {
+        for _ in 0..batches.len() {
+            let Ok(batch) = batches.try_recv() else { break };
+            self.take(batch)?;
+        }
+        let open = self.engine.incidents().into_iter().map(|incident| incident.id).collect();
+        self.ledger.go_live(self.clock.now(), &open)?;
+        self.phase = Phase::Live;
+        self.shown.send_replace(Phase::Live);
+        Ok(())
+    }
+
+    /// State and positions of this instant; every event of earlier inputs is in the store.
+    fn barrier(&self) -> Snapshot<EngineState> {
+        Snapshot { at: self.reached, positions: self.positions.clone(), state: self.engine.save() }
+    }
+
+    fn stop(mut self, mut inlets: Inlets, runtime: &Handle) -> Result<(), EngineThreadError> {
+        self.shown.send_replace(Phase::Stopping);
+        // Nothing more comes in; what is in already was acknowledged.
+        inlets.batches.close();
+        while let Some(batch) = inlets.batches.blocking_recv() {
+            self.take(batch)?;
+        }
+        if self.phase == Phase::WarmingUp {
+            return Ok(());
+        }
+        let last = self.barrier();
+        Ok(runtime.block_on(self.snapshots.finish(last))?)
+    }
+}

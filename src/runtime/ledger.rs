@@ -1,0 +1,91 @@
+//! What the engine says becomes what is on disk, with the actions that follow from it.
+//!
+//! The engine goes on only after the store has taken the events of its last step. So whatever a snapshot
+//! holds, the store holds too; and a store that cannot be written stops the intake instead of losing an action.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::act::Outbox;
+use crate::durable::store::StoreError;
+use crate::incident::event::{Event, EventKind};
+use crate::sample::Timestamp;
+use crate::telemetry::{Metrics, Stage};
+
+/// How long a store that fails is tried again before the process ends and leaves the rest to its next start.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The way of events out of the engine.
+pub struct Ledger {
+    outbox: Arc<Outbox>,
+    metrics: Arc<Metrics>,
+    /// While history is read: the newest event of each incident that is still open in it.
+    history: Option<BTreeMap<String, Event>>,
+}
+
+impl Ledger {
+    /// With `warming_up` nothing is recorded before `go_live`.
+    pub fn new(outbox: Arc<Outbox>, metrics: Arc<Metrics>, warming_up: bool) -> Self {
+        Ledger { outbox, metrics, history: warming_up.then(BTreeMap::new) }
+    }
+
+    /// Puts the events of one step on disk.
+    ///
+    /// # Errors
+    /// The store cannot be written, and that didn't pass within a minute.
+    pub fn record(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        match &mut self.history {
+            Some(open) => remember(open, events),
+            None if events.is_empty() => {}
+            None => self.persist(|outbox| outbox.accept(events))?,
+        }
+        Ok(())
+    }
+
+    /// What still goes on at the end of history is told as if it began now; what the store has open and the
+    /// engine no longer knows is closed. From here on events are recorded as they come.
+    ///
+    /// # Errors
+    /// As for `record`.
+    pub fn go_live(&mut self, now: Timestamp, open: &BTreeSet<String>) -> Result<(), StoreError> {
+        let history = self.history.take().unwrap_or_default();
+        let mut ongoing: Vec<Event> = history.into_values().collect();
+        ongoing.sort_by(|a, b| opening(a).cmp(&opening(b)));
+        for event in &mut ongoing {
+            event.event = EventKind::Opened;
+        }
+        self.persist(|outbox| outbox.reconcile(now, open))?;
+        self.record(&ongoing)
+    }
+
+    fn persist(&self, work: impl Fn(&Outbox) -> Result<Vec<Event>, StoreError>) -> Result<(), StoreError> {
+        let first_try = Instant::now();
+        loop {
+            let Err(error) = self.metrics.time(Stage::Store, || work(&self.outbox)) else { return Ok(()) };
+            self.metrics.error("store", "write");
+            if !error.is_retryable() || first_try.elapsed() > STORE_PATIENCE {
+                return Err(error);
+            }
+            tracing::error!(%error, "events cannot be recorded; nothing is taken in until they are");
+            std::thread::sleep(STORE_PAUSE);
+        }
+    }
+}
+
+/// What was over before the present concerns nobody any more.
+fn remember(open: &mut BTreeMap<String, Event>, events: &[Event]) {
+    for event in events {
+        let Some(incident) = &event.incident else { continue };
+        if incident.resolved_at.is_some() {
+            open.remove(&incident.id);
+        } else {
+            open.insert(incident.id.clone(), event.clone());
+        }
+    }
+}
+
+fn opening(event: &Event) -> Option<(Timestamp, &str)> {
+    event.incident.as_ref().map(|incident| (incident.opened_at, incident.id.as_str()))
+}
