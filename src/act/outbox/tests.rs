@@ -186,6 +186,16 @@ fn a_crash_after_any_step_loses_nothing_and_invents_nothing() {
     }
 }
 
+#[test]
+fn after_a_crash_an_attempt_knows_that_one_may_have_arrived() {
+    let mut world = World::new(Mode::Auto, vec![opened("a", 0)]);
+    world.accept();
+    let before = world.begin().unwrap().record;
+    world.crash();
+    let after = world.begin().unwrap().record;
+    assert_eq!((&after.id, before.attempts, after.attempts), (&before.id, 1, 2));
+}
+
 /// The published events of an incident; they were numbered without a gap.
 fn story_of(world: &World, incident: &str) -> Vec<Event> {
     let of_it = |event: &&Event| event.incident.as_ref().is_some_and(|i| i.id == incident);
