@@ -67,6 +67,12 @@ struct QueueLabel {
     queue: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempt {
+    sink: String,
+    outcome: &'static str,
+}
+
 struct Probe {
     queue: &'static str,
     length: Box<dyn Fn() -> usize + Send + Sync>,
@@ -80,6 +86,8 @@ pub struct Metrics {
     batches: Counter,
     dropped: Family<Why, Counter>,
     errors: Family<Why, Counter>,
+    attempts: Family<Attempt, Counter>,
+    sinks_disabled: Gauge,
     queue_length: Family<QueueLabel, Gauge>,
     queue_capacity: Family<QueueLabel, Gauge>,
     probes: Mutex<Vec<Probe>>,
@@ -136,6 +144,8 @@ impl Metrics {
             batches: Counter::default(),
             dropped: Family::default(),
             errors: Family::default(),
+            attempts: Family::default(),
+            sinks_disabled: Gauge::default(),
             queue_length: Family::default(),
             queue_capacity: Family::default(),
             probes: Mutex::default(),
@@ -164,6 +174,12 @@ impl Metrics {
             self.dropped.clone(),
         );
         r.register("errors", "Errors, by the part that met them and their kind", self.errors.clone());
+        r.register(
+            "delivery_attempts",
+            "Attempts to deliver, by sink and how they went",
+            self.attempts.clone(),
+        );
+        r.register("disabled_sinks", "Sinks whose receivers want nothing more", self.sinks_disabled.clone());
         r.register("queue_length_entries", "Entries waiting in a queue", self.queue_length.clone());
         r.register("queue_capacity_entries", "Entries that fit into a queue", self.queue_capacity.clone());
         r.register("known_series", "Series known", self.series.clone());
@@ -234,6 +250,17 @@ impl Metrics {
     /// Counts an error that `part` met; `kind` comes from a closed set.
     pub fn error(&self, part: &'static str, kind: &'static str) {
         self.errors.get_or_create(&Why { part, reason: kind }).inc();
+    }
+
+    /// Sets how many attempts at a sink went so, since the process started. Sinks come from the configuration.
+    pub fn attempts_in_all(&self, sink: &str, outcome: &'static str, count: u64) {
+        let attempt = Attempt { sink: sink.into(), outcome };
+        self.attempts.get_or_create(&attempt).inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Sets how many sinks are turned off because their receivers said so.
+    pub fn sinks_disabled(&self, count: usize) {
+        self.sinks_disabled.set(count as i64);
     }
 
     /// Has a queue's length asked for at each reading of the metrics.

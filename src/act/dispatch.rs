@@ -4,7 +4,7 @@
 //! written down is written down later, never sent again for that.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use super::sinks::{Connected, Sinks};
 use super::{Letter, Verdict};
 use crate::clock::Clock;
 use crate::durable::store::StoreError;
+use crate::telemetry::{Metrics, Stage};
 
 /// Wall time between two looks after old rows and late approvals.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -26,11 +27,12 @@ pub struct Dispatcher {
     outbox: Arc<Outbox>,
     sinks: Sinks,
     clock: Clock,
+    metrics: Arc<Metrics>,
 }
 
 impl Dispatcher {
-    pub fn new(outbox: Arc<Outbox>, sinks: Sinks, clock: Clock) -> Self {
-        Dispatcher { outbox, sinks, clock }
+    pub fn new(outbox: Arc<Outbox>, sinks: Sinks, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Dispatcher { outbox, sinks, clock, metrics }
     }
 
     /// Delivers until `stop`; what is in flight then may end within 5 s.
@@ -65,7 +67,8 @@ impl Dispatcher {
             let (outbox, now) = (self.outbox.clone(), self.clock.now());
             let Some(delivery) = blocking(move || outbox.begin(now)).await? else { return Ok(()) };
             let connected = self.sinks.get(&delivery.record.sink);
-            flying.spawn(attempt(self.outbox.clone(), connected, self.clock, delivery));
+            let metrics = self.metrics.clone();
+            flying.spawn(attempt(self.outbox.clone(), connected, self.clock, metrics, delivery));
         }
     }
 
@@ -88,11 +91,19 @@ impl Dispatcher {
     }
 }
 
-async fn attempt(outbox: Arc<Outbox>, connected: Option<Arc<Connected>>, clock: Clock, delivery: Delivery) {
+async fn attempt(
+    outbox: Arc<Outbox>,
+    connected: Option<Arc<Connected>>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    delivery: Delivery,
+) {
+    let started = Instant::now();
     let verdict = match &connected {
         Some(connected) => send(connected, clock, &delivery).await,
         None => Verdict::Refused { reason: "the config has no such sink any more".into() },
     };
+    metrics.observe(Stage::Deliver, started.elapsed());
     let record = &delivery.record;
     let (sink, id, attempt) = (&record.sink, &record.id, record.attempts);
     match &verdict {

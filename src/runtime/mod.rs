@@ -12,3 +12,6 @@ pub mod serve;
 pub mod settings;
 pub mod shutdown;
 pub mod snapshots;
+
+#[cfg(test)]
+mod tests;

@@ -158,7 +158,7 @@ impl Service {
             positions: start.positions.clone(),
             since: start.since,
             outfit: Outfit { clock, batches, metrics: Arc::clone(&metrics) },
-            dispatcher: Some(Dispatcher::new(Arc::clone(&outbox), sinks, clock)),
+            dispatcher: Some(Dispatcher::new(Arc::clone(&outbox), sinks, clock, Arc::clone(&metrics))),
             durable: durable_seen,
             live: None,
             commits: None,

@@ -59,7 +59,8 @@ impl Running {
         let allow: Vec<String> = egress_allow.iter().map(|rule| rule.to_string()).collect();
         let sinks = Sinks::build(&[sink], &allow).unwrap_or_else(|errors| panic!("{errors:?}"));
         let stop = CancellationToken::new();
-        let dispatcher = Dispatcher::new(outbox.clone(), sinks, Clock::scaled(minute(0), 1000.0));
+        let dispatcher =
+            Dispatcher::new(outbox.clone(), sinks, Clock::scaled(minute(0), 1000.0), Arc::default());
         let task = tokio::spawn(dispatcher.run(stop.clone()));
         Running { outbox, stop, task, _dir: dir }
     }
