@@ -5,7 +5,7 @@
 //! (Q, and its largest single part), and by how far it lies along them (Hotelling's T2).
 //! Sees: a signal that stops following the others, though each stays inside its own band.
 //! Blind to: a relation that is not linear; an odd row that repeats an earlier one's directions.
-//! Cost: 4 flops a component and signal a row; the refit, of one kept row in 128, a few milliseconds.
+//! Cost: 4 flops a component and signal a row; a refit every 64 kept rows.
 
 use std::collections::VecDeque;
 
