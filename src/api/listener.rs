@@ -48,6 +48,8 @@ impl Listener for Bounded {
             };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
+                    // Answers are small and whole; a socket that refuses the option works without it.
+                    let _ = stream.set_nodelay(true);
                     let silence = Box::pin(sleep(self.idle));
                     return (Connection { stream, silence, idle: self.idle, _slot: slot }, Peer(peer));
                 }

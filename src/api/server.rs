@@ -27,8 +27,8 @@ const IDLE: Duration = Duration::from_secs(330);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bodies of everything but remote write.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Write requests in memory at once; more wait for their turn.
-const WRITES_MAX: usize = 16;
+/// Write requests in memory at once; more wait for their turn before their bodies are read.
+const WRITES_MAX: usize = 4;
 /// After the signal to stop, requests in flight get this long.
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -20,6 +20,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::incident::event::EventKind;
 use crate::runtime::serve::{self, ServeError, Started};
 use crate::sample::Timestamp;
 
@@ -49,6 +50,12 @@ impl Service {
         let url = format!("http://{}{path}", self.started.address);
         let answer = self.http.get(url).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// What `/metrics` says.
+    async fn page(&self) -> String {
+        let url = format!("http://{}/metrics", self.started.address);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
     }
 
     async fn until_live(&self) {
@@ -138,6 +145,38 @@ async fn a_stop_does_not_wait_for_history_and_leaves_no_half_read_state() {
     assert_eq!(service.get("/-/ready").await.1["phase"], "warming_up");
     timeout(Duration::from_secs(10), service.stop()).await.expect("a quick end");
     assert!(!dir.path().join("engine.snapshot").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disturbance_in_the_tail_is_told_and_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let paper = Paper { disturbed: seconds_ago(-8)..i64::MAX, delay: Duration::ZERO };
+    let server = MockServer::start().await;
+    Mock::given(path("/api/v1/query_range")).respond_with(paper).mount(&server).await;
+    Mock::given(path("/hook")).respond_with(ResponseTemplate::new(204)).mount(&server).await;
+    let (url, secret) = (server.uri(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let pull = format!("{{url: '{url}', selectors: [queue_length], backfill: 1h, step: 1s, tail_lag: 1s}}");
+    let hook = format!("{{name: hook, webhook: {{url: '{url}/hook', secret: {secret}, incidents: true}}}}");
+    let config = format!("step_seconds: 1\nprometheus: [{pull}]\nsinks: [{hook}]\n");
+
+    let mut service = Service::start(dir.path(), &config).await;
+    service.until_live().await;
+    let told = timeout(SOON, service.started.events.recv()).await.expect("an event").unwrap();
+    assert_eq!(told.event, EventKind::Opened);
+    let incident = told.incident.unwrap();
+    assert_eq!((incident.entity.as_str(), incident.movers[0].series.name()), ("mx1", "queue_length"));
+
+    let attempts = r#"foreshock_delivery_attempts_total{sink="hook",outcome="delivered"} "#;
+    let delivered = async {
+        while !service.page().await.lines().any(|line| line.starts_with(attempts)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, delivered).await.expect("a delivery");
+    let requests = server.received_requests().await.unwrap();
+    let hook = requests.iter().find(|request| request.url.path() == "/hook").unwrap();
+    assert!(hook.headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
+    service.stop().await;
 }
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
