@@ -275,7 +275,7 @@ mod tests {
             for (k, (direction, variance)) in got.iter().enumerate() {
                 let sigma = want.singular_values()[k];
                 assert!(
-                    (variance / (sigma * sigma / 256.0) - 1.0).abs() < 1e-3,
+                    (variance / (sigma * sigma / 256.0) - 1.0).abs() < 5e-3,
                     "{width} columns, {k}: {variance} {}",
                     sigma * sigma / 256.0
                 );
