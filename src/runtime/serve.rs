@@ -131,6 +131,10 @@ impl Service {
         let outbox = Arc::new(Outbox::open(store, act::outbox::Settings::of(&config))?);
         let sinks = Sinks::build(&config.sinks, &config.egress_allow).map_err(ServeError::Sinks)?;
         let start = recover::start(&config.data_dir, settings_of(&config))?;
+        if let Some(at) = start.since {
+            let file = std::fs::metadata(recover::snapshot_path(&config.data_dir));
+            metrics.snapshot(at, file.map_or(0, |file| file.len()));
+        }
         let cannot_listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
