@@ -3,67 +3,26 @@
 mod support;
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use prost::Message;
 use support::http::{self, Answer};
-use support::{Foreshock, foreshock, free_port, wait_until};
+use support::remote_write::{self, Series};
+use support::{Foreshock, foreshock, free_port, now_ms, wait_until};
 
 const CONFIG: &str = "site: test\nstep_seconds: 1\nremote_write: {lateness: 1s}\n";
 const SOON: Duration = Duration::from_secs(30);
 
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
 /// A sample a second of `queue_length` on each of `hosts`, over the last `seconds`.
-fn request(hosts: &[&str], seconds: i64) -> Vec<u8> {
+fn request(hosts: &[&str], seconds: i64) -> Vec<Series> {
     let now = now_ms() / 1000 * 1000;
-    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
-    let samples: Vec<Sample> = (0..seconds)
-        .map(|i| Sample { value: 100.0 + (i % 7) as f64, timestamp: now - (seconds - 1 - i) * 1000 })
-        .collect();
-    let series = |host: &&str| TimeSeries {
-        labels: vec![label("__name__", "queue_length"), label("host", host)],
-        samples: samples.clone(),
-    };
-    WriteRequest { timeseries: hosts.iter().map(series).collect() }.encode_to_vec()
+    let samples: Vec<(i64, f64)> =
+        (0..seconds).map(|i| (now - (seconds - 1 - i) * 1000, 100.0 + (i % 7) as f64)).collect();
+    let series = |host: &&str| Series::new(&[("__name__", "queue_length"), ("host", host)], samples.clone());
+    hosts.iter().map(series).collect()
 }
 
-fn write(foreshock: &Foreshock, request: &[u8]) -> Answer {
-    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-    let body = snap::raw::Encoder::new().compress_vec(request).unwrap();
-    http::post(&format!("{}/api/v1/write", foreshock.url), &headers, &body).unwrap()
+fn write(foreshock: &Foreshock, request: &[Series]) -> Answer {
+    remote_write::send(&format!("{}/api/v1/write", foreshock.url), request)
 }
 
 fn wait_ready(foreshock: &Foreshock) {

@@ -55,7 +55,9 @@ pub fn alertmanager(dir: &Path) -> Peer {
     let path = dir.join("alertmanager.yml");
     std::fs::write(&path, "route: {receiver: none}\nreceivers: [{name: none}]\n").unwrap();
     start(dir, "prometheus-alertmanager", "/-/ready", |port, command| {
+        // Its templates are looked for from here; see tests/peers/debian.sh.
         command
+            .current_dir(root())
             .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
