@@ -40,7 +40,8 @@ Example: what would have been said about last week, and what would have been don
 
 Example: the same in two parts
 
-  foreshock replay --config foreshock.yaml --input week.om.gz --until 2024-05-01T00:00:00Z --snapshot-out half
+  foreshock replay --config foreshock.yaml --input week.om.gz --snapshot-out half \\
+    --until 2024-05-01T00:00:00Z
   foreshock replay --config foreshock.yaml --input week.om.gz --resume half
 
 A file's ending names its format: .json is the answer of Prometheus' query_range, .csv the CSV of \

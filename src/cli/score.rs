@@ -27,7 +27,7 @@ const CADENCE_SECONDS_DEFAULT: u32 = 60;
 const EXAMPLE: &str = "\
 Example: score a recording, and see its five most unusual rows
 
-  foreshock score --input cpu.csv.gz | sort -t, -k2 -r | head -5
+  foreshock score --input cpu.csv.gz | tail -n +2 | sort -t, -k2,2r | head -5
 
 The input's first line names its columns. The column `timestamp` holds RFC 3339, `YYYY-MM-DD HH:MM:SS` \
 (UTC) or epoch seconds; `label` is left alone; every other column is a signal of one entity. \
