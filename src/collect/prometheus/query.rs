@@ -216,11 +216,13 @@ impl Puller {
             let error = match self.ask(from, last).await {
                 Ok(mut batch) => {
                     let next = last.plus_ms(self.step_ms);
-                    let slice = Slice { next, samples: batch.len(), latest: batch.latest() };
+                    // A server that answers beyond what it was asked does not move where to go on.
+                    let latest = batch.latest().map(|latest| latest.min(last));
+                    let slice = Slice { next, samples: batch.len(), latest };
                     self.slice_steps = slice_after(steps, self.slice_steps, slice.samples);
                     if let Some(latest) = slice.latest {
                         batch.lateness_ms = lateness_ms;
-                        batch.position = Some(Position { next_offset: latest.0 + self.step_ms });
+                        batch.position = Some(Position { next_offset: latest.plus_ms(self.step_ms).0 });
                         self.batches.send(batch).await.map_err(|_| QueryError::Closed)?;
                     } else if self.batches.is_closed() {
                         return Err(QueryError::Closed);
