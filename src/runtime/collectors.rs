@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::collect::http::HttpError;
-use crate::collect::kafka::{self, KafkaError};
+use crate::collect::kafka::{self, KafkaError, order};
 use crate::collect::prometheus::query::Puller;
 use crate::collect::prometheus::scrape::Scraper;
-use crate::config::Config;
+use crate::config::{Config, KafkaSource};
 use crate::runtime::history::Tail;
 use crate::runtime::snapshots::Positions;
 use crate::sample::Batch;
@@ -56,9 +56,11 @@ impl Consumers {
     /// A property that librdkafka refuses, a dead-letter file that cannot be opened.
     pub fn start(config: &Config, outfit: &Outfit, positions: Positions) -> Result<Self, CollectError> {
         let read = Arc::new(kafka::Positions::new(positions));
-        let start = |source| {
+        let mut turns = order::turns(config.kafka.iter().map(|source| source.topics.len()).sum()).into_iter();
+        let start = |source: &KafkaSource| {
             let Outfit { clock, batches, metrics } = outfit.clone();
-            kafka::start(source, clock, Arc::clone(&read), &config.data_dir, batches, metrics)
+            let turns = turns.by_ref().take(source.topics.len());
+            kafka::start(source, clock, Arc::clone(&read), &config.data_dir, batches, metrics, turns)
         };
         let consumers = config.kafka.iter().map(start).collect::<Result<_, _>>()?;
         Ok(Consumers { consumers, read })

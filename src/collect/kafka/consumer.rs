@@ -21,20 +21,24 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::dead_letter::{DeadLetter, DeadLetters};
 use super::format::{self, FormatError, Reading};
 use super::merge::{Flow, Merge};
+use super::order::{Head, Turn};
 use super::positions::{Positions, partition_of, source_name};
 use crate::clock::Clock;
 use crate::config::KafkaSource;
-use crate::sample::{Batch, Position, Source};
+use crate::sample::{Batch, Position, Source, Timestamp};
 use crate::telemetry::{Metrics, Stage};
 
 /// The part that these metrics and logs are of.
 const PART: &str = "kafka";
 /// Between two tries when the broker gives errors.
 const ERROR_PAUSE: Duration = Duration::from_millis(250);
+/// How long what has been read waits for a partition or topic of which nothing is heard.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why Kafka could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,7 @@ struct Topic {
 }
 
 /// Joins the group and starts a task for each topic; batches go to `queue`, whose end ends the tasks.
+/// `turns` has one for each topic.
 ///
 /// Connecting happens in the background: a broker that is away is an error in the log, and tried again.
 pub fn start(
@@ -68,10 +73,11 @@ pub fn start(
     data_dir: &Path,
     queue: mpsc::Sender<Batch>,
     metrics: Arc<Metrics>,
+    turns: impl IntoIterator<Item = Turn>,
 ) -> Result<Consumer, KafkaError> {
     let member = member_id(data_dir)?;
     let mut topics = Vec::new();
-    for name in &source.topics {
+    for (name, turn) in source.topics.iter().zip(turns) {
         let failed = |source| KafkaError::Client { topic: name.clone(), source };
         let (assigned, assignments) = watch::channel(Vec::new());
         let context = Context { positions: positions.clone(), assigned, metrics: metrics.clone() };
@@ -99,7 +105,9 @@ pub fn start(
             clock,
             positions: positions.clone(),
             dead_letters,
+            buried_to: BTreeMap::new(),
             metrics: metrics.clone(),
+            turn,
         };
         tokio::spawn(reader.run(assignments, queue.clone()));
         topics.push(topic);
@@ -154,6 +162,8 @@ fn client_config(source: &KafkaSource, member: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("auto.offset.reset", "earliest");
     config.set("client.id", "foreshock");
+    // A partition is known to be read to its end only once an empty answer has come, and the merge waits for that.
+    config.set("fetch.wait.max.ms", "100");
     for (name, value) in &source.properties {
         config.set(name, value.expose_secret());
     }
@@ -236,7 +246,10 @@ struct Reader {
     clock: Clock,
     positions: Arc<Positions>,
     dead_letters: DeadLetters,
+    /// Offset of the newest dead letter, by partition.
+    buried_to: BTreeMap<i32, i64>,
     metrics: Arc<Metrics>,
+    turn: Turn,
 }
 
 impl Reader {
@@ -244,6 +257,7 @@ impl Reader {
         let client = self.topic.client.clone();
         let mut merge = Merge::default();
         let mut next: Option<Batch> = None;
+        let mut held_since: Option<Instant> = None;
         loop {
             if next.is_none() {
                 next = merge.pop().map(|(batch, flow)| {
@@ -254,6 +268,15 @@ impl Reader {
             let has_partitions = !assignments.borrow().is_empty();
             let caught_up = has_partitions && next.is_none() && merge.is_caught_up();
             self.topic.caught_up.store(caught_up, Ordering::Relaxed);
+            self.turn.tell(match &next {
+                Some(batch) => Head::At(batch.latest().unwrap_or(Timestamp::MIN)),
+                None if caught_up => Head::Idle,
+                None => Head::Reading,
+            });
+            let is_mine = self.turn.is_mine();
+            let is_held = !is_mine && (next.is_some() || merge.is_waiting());
+            held_since = is_held.then(|| held_since.unwrap_or_else(Instant::now));
+            let patience_ends = held_since.map_or_else(Instant::now, |since| since + PATIENCE);
             tokio::select! {
                 biased;
                 changed = assignments.changed() => {
@@ -264,7 +287,7 @@ impl Reader {
                     next = None;
                     merge.assign(&assignments.borrow_and_update());
                 }
-                permit = queue.reserve(), if next.is_some() => {
+                permit = queue.reserve(), if is_mine => {
                     let Ok(permit) = permit else { return };
                     if let Some(batch) = next.take() {
                         if let Some(position) = batch.position {
@@ -285,6 +308,14 @@ impl Reader {
                         tokio::time::sleep(ERROR_PAUSE).await;
                     }
                 },
+                () = self.turn.changed(), if is_held => {}
+                () = sleep_until(patience_ends), if is_held => {
+                    tracing::warn!(target: "foreshock::kafka", topic = self.topic.name,
+                        "going on without partitions or topics of which nothing is heard");
+                    merge.give_up();
+                    self.turn.give_up();
+                    held_since = None;
+                }
                 () = queue.closed() => return,
             }
         }
@@ -308,7 +339,13 @@ impl Reader {
         batch
     }
 
+    /// Counts and keeps what cannot be read, once: after a rebalance the same message may be read again.
     fn bury(&mut self, message: &BorrowedMessage, payload: &[u8], error: FormatError) {
+        let buried_to = self.buried_to.entry(message.partition()).or_insert(-1);
+        if message.offset() <= *buried_to {
+            return;
+        }
+        *buried_to = message.offset();
         self.metrics.dropped(PART, error.kind(), 1);
         let letter = DeadLetter {
             at: self.clock.now(),

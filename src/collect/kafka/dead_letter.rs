@@ -4,7 +4,7 @@
 //! cut. Two files at most: when the first is full it becomes `.1`, and the older `.1` goes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -42,10 +42,20 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens or makes the file; both files together stay within `bytes_max` and one line.
+    /// Opens or makes the file; both files together stay within `bytes_max` and one line. A line that a crash
+    /// cut off is ended, so that it spoils no other.
     pub fn open(path: &Path, bytes_max: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let bytes = file.metadata()?.len();
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut bytes = file.metadata()?.len();
+        if bytes > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+                bytes += 1;
+            }
+        }
         Ok(DeadLetters { path: path.into(), file, bytes, bytes_max })
     }
 
@@ -68,21 +78,40 @@ impl DeadLetters {
 mod tests {
     use super::*;
 
+    fn letter(offset: i64) -> DeadLetter<'static> {
+        DeadLetter {
+            at: Timestamp(0),
+            topic: "metrics",
+            partition: 0,
+            offset,
+            error: "not JSON".into(),
+            payload: b"\xff\x00",
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_spoils_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dead.jsonl");
+        fs::write(&path, r#"{"at":"2026-01-01T00:00:00.000Z","topic":"me"#).unwrap();
+        for offset in 0..2 {
+            DeadLetters::open(&path, 4096).unwrap().keep(&letter(offset)).unwrap();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let read: Vec<Option<i64>> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["offset"].as_i64())
+            .collect();
+        assert_eq!(read, [None, Some(0), Some(1)]);
+    }
+
     #[test]
     fn the_newest_messages_are_kept_within_the_bound() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dead.jsonl");
         let mut letters = DeadLetters::open(&path, 4096).unwrap();
         for offset in 0..100 {
-            let letter = DeadLetter {
-                at: Timestamp(0),
-                topic: "metrics",
-                partition: 0,
-                offset,
-                error: "not JSON".into(),
-                payload: b"\xff\x00",
-            };
-            letters.keep(&letter).unwrap();
+            letters.keep(&letter(offset)).unwrap();
         }
         let now = fs::read_to_string(&path).unwrap();
         let before = fs::read_to_string(path.with_extension("1")).unwrap();

@@ -15,6 +15,8 @@ const WAITING_RESUME: usize = 64;
 struct Partition {
     waiting: VecDeque<Batch>,
     at_end: bool,
+    /// It has been silent for so long that nobody waits for it.
+    away: bool,
     paused: bool,
 }
 
@@ -45,7 +47,7 @@ impl Merge {
     /// A batch of a partition arrived; one of a partition no longer assigned is dropped.
     pub fn push(&mut self, partition: i32, batch: Batch) -> Option<Flow> {
         let entry = self.partitions.get_mut(&partition)?;
-        entry.at_end = false;
+        (entry.at_end, entry.away) = (false, false);
         entry.waiting.push_back(batch);
         if entry.waiting.len() < WAITING_MAX || entry.paused {
             return None;
@@ -57,13 +59,25 @@ impl Merge {
     /// All of a partition has been read, for now.
     pub fn end_of(&mut self, partition: i32) {
         if let Some(entry) = self.partitions.get_mut(&partition) {
-            entry.at_end = true;
+            (entry.at_end, entry.away) = (true, false);
         }
+    }
+
+    /// Waits no longer for partitions that neither bring anything nor reach their end: their broker may be away.
+    pub fn give_up(&mut self) {
+        for entry in self.partitions.values_mut() {
+            entry.away = entry.waiting.is_empty() && !entry.at_end;
+        }
+    }
+
+    /// Whether batches wait for those of another partition.
+    pub fn is_waiting(&self) -> bool {
+        self.partitions.values().any(|p| !p.waiting.is_empty())
     }
 
     /// The oldest batch, once no partition can bring an older one; with it what to do about its partition.
     pub fn pop(&mut self) -> Option<(Batch, Option<Flow>)> {
-        if self.partitions.values().any(|p| p.waiting.is_empty() && !p.at_end) {
+        if self.partitions.values().any(|p| p.waiting.is_empty() && !p.at_end && !p.away) {
             return None;
         }
         let newest_of =
@@ -127,6 +141,21 @@ mod tests {
         merge.end_of(1);
         let flows: Vec<Flow> = std::iter::from_fn(|| merge.pop()).filter_map(|(_, flow)| flow).collect();
         assert_eq!(flows, [Flow::Resume(0)]);
+    }
+
+    #[test]
+    fn a_silent_partition_is_given_up_until_it_speaks() {
+        let mut merge = Merge::default();
+        merge.assign(&[0, 1]);
+        merge.push(0, batch(7));
+        assert!(drain(&mut merge).is_empty() && merge.is_waiting());
+        merge.give_up();
+        assert_eq!(drain(&mut merge), [7]);
+        merge.end_of(0);
+        assert!(!merge.is_caught_up(), "nobody knows how far it reaches");
+        merge.push(1, batch(8));
+        merge.push(0, batch(9));
+        assert_eq!(drain(&mut merge), [8], "it is waited for again");
     }
 
     #[test]

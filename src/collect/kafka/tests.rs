@@ -62,9 +62,9 @@ async fn take(
     let (queue, mut batches) = mpsc::channel(4);
     let metrics = Arc::new(Metrics::new());
     let positions = Arc::new(Positions::new(positions));
-    let consumer =
-        start(&source(cluster, topic, group), Clock::wall(), positions, data_dir, queue, metrics.clone())
-            .unwrap();
+    let source = source(cluster, topic, group);
+    let turns = order::turns(1);
+    let consumer = start(&source, Clock::wall(), positions, data_dir, queue, metrics.clone(), turns).unwrap();
     let mut taken = Vec::new();
     while taken.len() < count {
         let batch = tokio::time::timeout(Duration::from_secs(30), batches.recv()).await.unwrap();

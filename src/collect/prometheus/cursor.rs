@@ -72,13 +72,9 @@ impl<'p> Cursor<'p> {
     }
 
     /// What stands before the next blank.
-    pub fn peek_word(&self) -> &[u8] {
+    pub fn word(&mut self) -> &'p [u8] {
         let blank = self.rest.iter().position(|b| matches!(b, b' ' | b'\t' | b'\r'));
-        &self.rest[..blank.unwrap_or(self.rest.len())]
-    }
-
-    pub fn skip_word(&mut self) {
-        self.take(self.peek_word().len());
+        self.take(blank.unwrap_or(self.rest.len()))
     }
 
     fn take(&mut self, length: usize) -> &'p mut [u8] {

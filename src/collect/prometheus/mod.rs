@@ -3,9 +3,7 @@
 mod cursor;
 mod discovery;
 mod family;
-#[cfg(test)]
-mod hostile;
-pub mod matrix;
+mod matrix;
 mod metadata;
 mod page;
 mod protobuf;
