@@ -176,7 +176,7 @@ impl Acting {
     }
 
     /// Closes what is open here and unknown to the engine: incidents that it found after its last snapshot,
-    /// from samples that a crash took with it. Called once, when recovery is over.
+    /// from samples that a crash took with it. Called once, when the engine has come to where it was before.
     pub fn reconcile(&mut self, at: Timestamp, open: &BTreeSet<String>) -> Changes {
         let is_lost = |case: &&Case| case.is_open() && !open.contains(&case.incident.id);
         let lost: Vec<Case> = self.state.cases.values().filter(is_lost).cloned().collect();

@@ -160,7 +160,14 @@ impl Outbox {
         Ok(steps.filter(|step| step.stage == Stage::Waiting).map(|step| step.action.clone()).collect())
     }
 
-    /// Closes incidents that the engine does not know; called once, when recovery is over.
+    /// Data time of the newest event of any open incident.
+    pub fn open_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        let inner = self.lock()?;
+        let open = inner.acting.state().cases.values().filter(|case| case.is_open());
+        Ok(open.map(|case| case.accepted.0).max())
+    }
+
+    /// Closes incidents that the engine does not know; called once, when it has lived through `open_until` again.
     pub fn reconcile(&self, now: Timestamp, open: &BTreeSet<String>) -> Result<Vec<Event>, StoreError> {
         self.change(|acting| Ok(acting.reconcile(now, open)))
     }

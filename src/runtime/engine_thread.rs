@@ -143,6 +143,15 @@ impl EngineThread {
             self.measure();
         }
         self.ledger.record(&events)?;
+        self.settle()
+    }
+
+    /// Once all that the store knows has been lived through again, what the engine doesn't know of it is lost.
+    fn settle(&mut self) -> Result<(), EngineThreadError> {
+        if self.ledger.is_settled(self.reached) {
+            let open = self.engine.incidents().into_iter().map(|incident| incident.id).collect();
+            self.ledger.settle(self.clock.now(), &open)?;
+        }
         Ok(())
     }
 
@@ -181,8 +190,8 @@ impl EngineThread {
             let Ok(batch) = batches.try_recv() else { break };
             self.take(batch)?;
         }
-        let open = self.engine.incidents().into_iter().map(|incident| incident.id).collect();
-        self.ledger.go_live(self.clock.now(), &open)?;
+        self.ledger.go_live()?;
+        self.settle()?;
         self.phase = Phase::Live;
         self.shown.send_replace(Phase::Live);
         Ok(())

@@ -23,12 +23,14 @@ pub struct Ledger {
     metrics: Arc<Metrics>,
     /// While history is read: the newest event of each incident that is still open in it.
     history: Option<BTreeMap<String, Event>>,
+    /// Once live: how far the store's open incidents reach that may have come from lost samples.
+    doubtful_until: Option<Timestamp>,
 }
 
 impl Ledger {
     /// With `warming_up` nothing is recorded before `go_live`.
     pub fn new(outbox: Arc<Outbox>, metrics: Arc<Metrics>, warming_up: bool) -> Self {
-        Ledger { outbox, metrics, history: warming_up.then(BTreeMap::new) }
+        Ledger { outbox, metrics, history: warming_up.then(BTreeMap::new), doubtful_until: None }
     }
 
     /// Puts the events of one step on disk.
@@ -39,31 +41,50 @@ impl Ledger {
         match &mut self.history {
             Some(open) => remember(open, events),
             None if events.is_empty() => {}
-            None => self.persist(|outbox| outbox.accept(events))?,
+            None => drop(self.persist(|outbox| outbox.accept(events))?),
         }
         Ok(())
     }
 
-    /// What still goes on at the end of history is told as if it began now; what the store has open and the
-    /// engine no longer knows is closed. From here on events are recorded as they come.
+    /// What still goes on at the end of history is told as if it began now. From here on events are recorded as
+    /// they come.
     ///
     /// # Errors
     /// As for `record`.
-    pub fn go_live(&mut self, now: Timestamp, open: &BTreeSet<String>) -> Result<(), StoreError> {
+    pub fn go_live(&mut self) -> Result<(), StoreError> {
+        self.doubtful_until = self.persist(Outbox::open_until)?;
         let history = self.history.take().unwrap_or_default();
         let mut ongoing: Vec<Event> = history.into_values().collect();
         ongoing.sort_by(|a, b| opening(a).cmp(&opening(b)));
         for event in &mut ongoing {
             event.event = EventKind::Opened;
         }
-        self.persist(|outbox| outbox.reconcile(now, open))?;
         self.record(&ongoing)
     }
 
-    fn persist(&self, work: impl Fn(&Outbox) -> Result<Vec<Event>, StoreError>) -> Result<(), StoreError> {
+    /// Whether the engine, that has reached `reached`, has now lived through all that the store knew when it
+    /// went live. Before that an incident may be unknown to it only because its tick has yet to come again.
+    pub fn is_settled(&self, reached: Timestamp) -> bool {
+        self.doubtful_until.is_some_and(|until| reached >= until)
+    }
+
+    /// Closes what the store has open and the engine, once it `is_settled`, doesn't know.
+    ///
+    /// # Errors
+    /// As for `record`.
+    pub fn settle(&mut self, now: Timestamp, open: &BTreeSet<String>) -> Result<(), StoreError> {
+        self.persist(|outbox| outbox.reconcile(now, open))?;
+        self.doubtful_until = None;
+        Ok(())
+    }
+
+    fn persist<T>(&self, work: impl Fn(&Outbox) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let first_try = Instant::now();
         loop {
-            let Err(error) = self.metrics.time(Stage::Store, || work(&self.outbox)) else { return Ok(()) };
+            let error = match self.metrics.time(Stage::Store, || work(&self.outbox)) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
             self.metrics.error("store", "write");
             if !error.is_retryable() || first_try.elapsed() > STORE_PATIENCE {
                 return Err(error);
