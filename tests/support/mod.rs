@@ -98,21 +98,45 @@ impl Foreshock {
         Foreshock { process, url: format!("http://127.0.0.1:{port}"), log, config }
     }
 
-    /// Starts it again on the same config and data.
+    /// Kills it, if it runs, and starts it again on the same config and data.
     pub fn restart(&mut self) {
+        self.spawn_again();
+        self.wait_healthy();
+    }
+
+    /// As `restart`, without waiting for it.
+    pub fn spawn_again(&mut self) {
         self.process.kill();
         self.process = Process::start(foreshock().arg("serve").arg("--config").arg(&self.config), &self.log);
+    }
+
+    /// Fails the test if it has ended by itself.
+    pub fn assert_running(&mut self) {
+        if let Some(status) = self.process.child.try_wait().unwrap() {
+            panic!("foreshock ended with {status}:\n{}", self.log_tail());
+        }
+    }
+
+    pub fn wait_ready(&mut self) {
         self.wait_healthy();
+        let url = format!("{}/-/ready", self.url);
+        wait_until("foreshock is ready", Duration::from_secs(120), || {
+            self.assert_running();
+            http::get(&url).is_ok_and(|answer| answer.status == 200)
+        });
     }
 
     pub fn wait_healthy(&mut self) {
         let url = format!("{}/-/healthy", self.url);
         wait_until("foreshock answers", Duration::from_secs(30), || {
-            if let Some(status) = self.process.child.try_wait().unwrap() {
-                panic!("foreshock ended with {status}:\n{}", self.log_tail());
-            }
+            self.assert_running();
             http::get(&url).is_ok_and(|answer| answer.status == 200)
         });
+    }
+
+    /// The folder with store, snapshot and dead letters.
+    pub fn data(&self) -> PathBuf {
+        self.config.with_file_name("data")
     }
 
     pub fn get(&self, path: &str) -> http::Answer {

@@ -1,17 +1,15 @@
-//! A sender of remote write 1.0, by prost and not by the product's own walker.
+//! Remote-write requests as a sender makes them, by prost: another encoder than any part of the product.
 
 use prost::Message;
-
-use super::http::{self, Answer};
 
 #[derive(Clone, PartialEq, Message)]
 struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<Series>,
+    timeseries: Vec<TimeSeries>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Series {
+struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
@@ -34,25 +32,21 @@ struct Sample {
     timestamp: i64,
 }
 
-impl Series {
-    /// `labels` in any order; `samples` are milliseconds and values, oldest first.
-    pub fn new(labels: &[(&str, &str)], samples: impl IntoIterator<Item = (i64, f64)>) -> Self {
-        let mut labels: Vec<Label> = labels
-            .iter()
-            .map(|(name, value)| Label { name: (*name).into(), value: (*value).into() })
-            .collect();
-        labels.sort_by(|a, b| a.name.cmp(&b.name));
-        let samples = samples.into_iter().map(|(timestamp, value)| Sample { value, timestamp }).collect();
-        Series { labels, samples }
-    }
+/// A series: labels sorted by name, and samples as (milliseconds, value).
+pub type Series<'a> = (Vec<(&'a str, &'a str)>, Vec<(i64, f64)>);
+
+/// The protobuf of a request, not compressed.
+pub fn request(series: &[Series]) -> Vec<u8> {
+    let label = |(name, value): &(&str, &str)| Label { name: (*name).into(), value: (*value).into() };
+    let sample = |(timestamp, value): &(i64, f64)| Sample { value: *value, timestamp: *timestamp };
+    let one = |(labels, samples): &Series| TimeSeries {
+        labels: labels.iter().map(label).collect(),
+        samples: samples.iter().map(sample).collect(),
+    };
+    WriteRequest { timeseries: series.iter().map(one).collect() }.encode_to_vec()
 }
 
-pub fn send(url: &str, series: &[Series]) -> Answer {
-    let headers = [
-        ("Content-Type", "application/x-protobuf"),
-        ("Content-Encoding", "snappy"),
-        ("X-Prometheus-Remote-Write-Version", "0.1.0"),
-    ];
-    let body = WriteRequest { timeseries: series.to_vec() }.encode_to_vec();
-    http::post(url, &headers, &snap::raw::Encoder::new().compress_vec(&body).unwrap()).unwrap()
+/// As it goes over the wire: a snappy block.
+pub fn compressed(request: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(request).unwrap()
 }
