@@ -6,24 +6,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use support::http::{self, Answer};
-use support::{Foreshock, foreshock, free_port, now_ms, remote_write, wait_until};
+use support::remote_write::{self, Series};
+use support::{Foreshock, foreshock, free_port, now_ms, wait_until};
 
 const CONFIG: &str = "site: test\nstep_seconds: 1\nremote_write: {lateness: 1s}\n";
 const SOON: Duration = Duration::from_secs(30);
 
 /// A sample a second of `queue_length` on each of `hosts`, over the last `seconds`.
-fn request(hosts: &[&'static str], seconds: i64) -> Vec<u8> {
+fn request(hosts: &[&str], seconds: i64) -> Vec<Series> {
     let now = now_ms() / 1000 * 1000;
     let samples: Vec<(i64, f64)> =
         (0..seconds).map(|i| (now - (seconds - 1 - i) * 1000, 100.0 + (i % 7) as f64)).collect();
-    let series = |host: &&'static str| (vec![("__name__", "queue_length"), ("host", *host)], samples.clone());
-    remote_write::request(&hosts.iter().map(series).collect::<Vec<_>>())
+    let series = |host: &&str| Series::new(&[("__name__", "queue_length"), ("host", host)], samples.clone());
+    hosts.iter().map(series).collect()
 }
 
-fn write(foreshock: &Foreshock, request: &[u8]) -> Answer {
-    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-    let body = remote_write::compressed(request);
-    http::post(&format!("{}/api/v1/write", foreshock.url), &headers, &body).unwrap()
+fn write(foreshock: &Foreshock, request: &[Series]) -> Answer {
+    remote_write::send(&format!("{}/api/v1/write", foreshock.url), request)
 }
 
 fn wait_ready(foreshock: &Foreshock) {

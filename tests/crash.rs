@@ -26,7 +26,8 @@ use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
 use serde_json::Value;
 use support::kafka::Broker;
 use support::receiver::Receiver;
-use support::{Foreshock, http, now_ms, remote_write, wait_until};
+use support::remote_write::{self, Series};
+use support::{Foreshock, now_ms, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Samples of the fleet's past, from which detectors learn.
@@ -284,11 +285,9 @@ fn the_gap_that_a_crash_leaves_in_scrapes_is_no_data_and_pages_nobody() {
     foreshock.wait_ready();
     // Its past comes by remote write, so that it is well known when the page takes over.
     let now = now_ms() / 1000;
-    let past = (now - PAST_SECONDS..now).map(|second| (second * 1000, (100 + second % 7) as f64)).collect();
-    let labels = vec![("__name__", "queue"), ("instance", target), ("job", "page")];
-    let body = remote_write::compressed(&remote_write::request(&[(labels, past)]));
-    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-    assert_eq!(http::post(&format!("{}/api/v1/write", foreshock.url), &headers, &body).unwrap().status, 204);
+    let past = (now - PAST_SECONDS..now).map(|second| (second * 1000, (100 + second % 7) as f64));
+    let series = Series::new(&[("__name__", "queue"), ("instance", target), ("job", "page")], past);
+    assert_eq!(remote_write::send(&format!("{}/api/v1/write", foreshock.url), &[series]).status, 204);
     scrape(true);
     let state = |foreshock: &Foreshock, metric: &str| {
         foreshock.json(&format!("/api/v1/series?match[]={metric}"))["series"][0]["state"].clone()

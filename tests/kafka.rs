@@ -9,7 +9,8 @@ use std::time::Duration;
 use foreshock::durable::snapshot;
 use foreshock::engine::EngineState;
 use support::kafka::Broker;
-use support::{Foreshock, now_ms, remote_write, wait_until};
+use support::remote_write::{self, Series};
+use support::{Foreshock, now_ms, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 const TELEGRAF: &str = "telegraf";
@@ -71,8 +72,8 @@ fn telegraf_json(host: usize, second: i64) -> Vec<u8> {
 
 fn remote_write_of(host: usize, second: i64) -> Vec<u8> {
     let host_name = format!("mx{host}");
-    let labels = vec![("__name__", "threads_busy"), ("host", host_name.as_str())];
-    remote_write::request(&[(labels, vec![(second * 1000, value(host, second))])])
+    let labels = [("__name__", "threads_busy"), ("host", host_name.as_str())];
+    remote_write::plain(&[Series::new(&labels, [(second * 1000, value(host, second))])])
 }
 
 /// The last values of a metric by host.

@@ -143,9 +143,12 @@ fn every_labelled_recording_is_scored_row_by_row_and_halves_agree() {
         writeln!(io::stderr(), "SKIPPED: no recordings in ../shared/data; nothing was scored").unwrap();
         return;
     }
+    // An unoptimised build would take minutes over the longest; `cargo test --release` takes them whole.
+    let rows_max = if cfg!(debug_assertions) { 3_000 } else { usize::MAX };
     for path in files {
         let text = text_of(&path);
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let lines: Vec<&str> = text.split_inclusive('\n').take(rows_max).collect();
+        let text = lines.concat();
         let whole = piped(&text);
         assert_eq!(whole.lines().count(), lines.len(), "{}", path.display());
         for (row, scored) in lines.iter().zip(whole.lines()).skip(1) {

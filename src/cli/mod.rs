@@ -2,6 +2,7 @@
 
 pub mod check;
 mod hold_off;
+pub mod replay;
 pub mod score;
 pub mod serve;
 mod streams;
@@ -24,8 +25,10 @@ enum Command {
     Check(check::Check),
     /// Watch: collect, detect, tell, act, until stopped
     Serve(serve::Serve),
+    /// Run recorded data through the engine and print the events; no action is sent
+    Replay(replay::Replay),
     /// Score each row of a CSV by how unusual it is, given the rows before it
-    Score(score::ScoreArgs),
+    Score(score::Score),
 }
 
 /// Runs the command; errors are for people, on stderr.
@@ -33,6 +36,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Check(check) => check.run(),
         Command::Serve(serve) => serve.run(),
-        Command::Score(args) => score::run(args),
+        Command::Replay(replay) => replay.run(),
+        Command::Score(score) => score.run(),
     }
 }

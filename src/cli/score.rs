@@ -27,7 +27,7 @@ const CADENCE_SECONDS_DEFAULT: u32 = 60;
 const EXAMPLE: &str = "\
 Example: score a recording, and see its five most unusual rows
 
-  foreshock score --input cpu.csv.gz | sort -t, -k2 -r | head -5
+  foreshock score --input cpu.csv.gz | tail -n +2 | sort -t, -k2,2r | head -5
 
 The input's first line names its columns. The column `timestamp` holds RFC 3339, `YYYY-MM-DD HH:MM:SS` \
 (UTC) or epoch seconds; `label` is left alone; every other column is a signal of one entity. \
@@ -37,7 +37,7 @@ The output has a row for each row: timestamp,anomaly_score,alert_score. A score 
 /// Score each row of a CSV by how unusual it is, given the rows before it
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLE)]
-pub struct ScoreArgs {
+pub struct Score {
     /// CSV to read; `.gz` is unpacked, `-` is standard input
     #[arg(long, default_value = "-", value_name = "FILE")]
     pub input: PathBuf,
@@ -49,24 +49,26 @@ pub struct ScoreArgs {
     pub per_signal: bool,
 }
 
-/// Scores the input to its end; an error names the file, and the line where there is one.
-pub fn run(args: ScoreArgs) -> anyhow::Result<ExitCode> {
-    if same_file(&args.input, &args.output) {
-        bail!("{}: input and output are the same file", args.input.display());
+impl Score {
+    /// Scores the input to its end; an error names the file, and the line where there is one.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        if same_file(&self.input, &self.output) {
+            bail!("{}: input and output are the same file", self.input.display());
+        }
+        let from = self.input.display();
+        let input = input::open(&self.input, &ProgressBar::hidden()).with_context(|| from.to_string())?;
+        let csv = ScoreCsv::new(input).with_context(|| from.to_string())?;
+        let mut out = output(&self.output).with_context(|| self.output.display().to_string())?;
+        let scored = score(csv, &mut out, self.per_signal);
+        // What was scored before an error is worth having, and a gzip stream must end.
+        let finished = out.finish().with_context(|| self.output.display().to_string());
+        let text_cells = scored.with_context(|| from.to_string())?;
+        finished?;
+        if text_cells > 0 {
+            eprintln!("{from}: {text_cells} cells hold text where a number should be; they count as missing");
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    let from = args.input.display();
-    let input = input::open(&args.input, &ProgressBar::hidden()).with_context(|| from.to_string())?;
-    let csv = ScoreCsv::new(input).with_context(|| from.to_string())?;
-    let mut out = output(&args.output).with_context(|| args.output.display().to_string())?;
-    let scored = score(csv, &mut out, args.per_signal);
-    // What was scored before an error is worth having, and a gzip stream must end.
-    let finished = out.finish().with_context(|| args.output.display().to_string());
-    let text_cells = scored.with_context(|| from.to_string())?;
-    finished?;
-    if text_cells > 0 {
-        eprintln!("{from}: {text_cells} cells hold text where a number should be; they count as missing");
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a row for each row of `csv`, and returns how many cells held text in place of a number.

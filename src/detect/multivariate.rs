@@ -65,6 +65,8 @@ pub struct Multivariate {
     stride: u64,
     learnt_rows: u64,
     kept_rows: u64,
+    /// Refits are due when this and `kept_rows` are a multiple of `REFIT_ROWS`.
+    phase: u64,
     model: Option<Subspace>,
     tail: Tail,
     /// Rows that the tail has learnt from.
@@ -79,6 +81,7 @@ impl Default for Multivariate {
             stride: 1,
             learnt_rows: 0,
             kept_rows: 0,
+            phase: 0,
             model: None,
             tail: Tail::GAUSSIAN,
             age: 0.0,
@@ -89,6 +92,12 @@ impl Default for Multivariate {
 impl Multivariate {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Groups that began in the same tick refit in the same tick, unless their phases differ; give each one that
+    /// depends on its name, and not on how many groups there are or where they run.
+    pub fn with_phase(phase: u64) -> Self {
+        Multivariate { phase: phase % REFIT_ROWS, ..Self::default() }
     }
 
     /// A column for one more signal; `None` where the group is full.
@@ -176,7 +185,7 @@ impl Multivariate {
         self.rows.push_back(row.iter().map(|z| z.clamp(-FIT_MAX, FIT_MAX)).collect());
         self.kept_rows += 1;
         if self.rows.len() >= ROWS_MIN
-            && self.kept_rows.is_multiple_of(REFIT_ROWS)
+            && (self.kept_rows + self.phase).is_multiple_of(REFIT_ROWS)
             && let Some(model) = Subspace::fit(&self.rows, &self.columns)
         {
             self.model = Some(model);
@@ -284,6 +293,24 @@ mod tests {
     fn one_signal_or_unrelated_ones_have_no_relation_to_break() {
         let mut host = Host::new(1);
         assert!(host.run(500).iter().all(|&s| s == 0.0));
+    }
+
+    #[test]
+    fn groups_of_different_phase_refit_at_different_rows() {
+        let refits = |phase| {
+            let mut host = Host::new(4);
+            host.group.phase = Multivariate::with_phase(phase).phase;
+            let mut models = Vec::new();
+            for row in 0..130 {
+                let before = host.group.model.clone();
+                host.run(1);
+                if host.group.model != before {
+                    models.push(row);
+                }
+            }
+            models
+        };
+        assert_eq!((refits(0), refits(64 + 24)), (vec![63, 127], vec![103]));
     }
 
     #[test]

@@ -18,8 +18,11 @@ pub const SURPRISE_MAX: f32 = 12.0;
 pub const WARM_SAMPLES: f32 = 100.0;
 /// Samples until the yardstick of the statistic is good enough to learn its tail.
 const SETTLED_SAMPLES: f32 = 30.0;
-/// A past of n samples speaks of probabilities down to 1/n; the Pareto tail reaches this many decades further.
-const DECADES_BEYOND: f32 = 3.0;
+/// A past of n samples speaks of probabilities down to 1/n; the Pareto tail may reach so many decades further
+/// where there is noise, which has a shape to go by, and only one where a series mostly rests.
+const DECADES_BEYOND: [f32; 2] = [1.0, 3.0];
+/// There is noise where the median is this share of the last quantile (Gaussian: 0.29).
+const NOISE: f32 = 0.05;
 
 /// How often each quantile is passed, and what surprise that is.
 const PASSED: [f32; 3] = [0.5, 0.1, 0.02];
@@ -120,7 +123,9 @@ impl Tail {
         }
         let (shape, scale) = self.pareto(lane);
         let beyond = decades((statistic - last) / scale, shape);
-        (SURPRISE[2] + beyond).min(libm::log10f(age) + DECADES_BEYOND).min(SURPRISE_MAX)
+        let noise = (first / (last * NOISE)).min(1.0);
+        let reach = DECADES_BEYOND[0] + noise * (DECADES_BEYOND[1] - DECADES_BEYOND[0]);
+        (SURPRISE[2] + beyond).min(libm::log10f(age) + reach).min(SURPRISE_MAX)
     }
 
     /// The statistic at which the surprise reaches `surprise`, which lies in the Pareto tail.

@@ -6,7 +6,8 @@ packages=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-m
 cd "$(dirname "$0")/../.."
 peers=$PWD/target/peers
 stamp=$peers/.debian
-[ "$(cat "$stamp" 2>/dev/null || true)" != "${packages[*]}" ] || exit 0
+version="$(cksum <tests/peers/debian.sh)" # what this script did when it was last here
+[ "$(cat "$stamp" 2>/dev/null || true)" != "$version" ] || exit 0
 
 echo "foreshock: unpacking under target/peers: ${packages[*]}"
 mkdir -p "$peers"
@@ -25,4 +26,9 @@ for package in ./*.deb; do
     dpkg-deb -x "$package" "$peers"
     dpkg-deb -W --showformat='foreshock: unpacked ${Package} ${Version}\n' "$package"
 done
-echo "${packages[*]}" >"$stamp"
+# Debian's Alertmanager reads its templates by a path from the root, and knows no option for another. The same path
+# with a second slash for the first is as long, and is looked for below the folder where the program is started.
+share=/usr/share/prometheus/alertmanager
+sed -i "s#$share#usr/share//prometheus/alertmanager#g" "$peers/usr/bin/prometheus-alertmanager"
+echo "foreshock: Alertmanager reads its templates from target/peers$share"
+echo "$version" >"$stamp"

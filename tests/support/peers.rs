@@ -1,4 +1,4 @@
-//! Real Prometheus, Alertmanager, node_exporter and VictoriaMetrics' agent on loopback.
+//! Real Prometheus, Alertmanager, node_exporter, VictoriaMetrics and its vmagent on loopback.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,7 +55,9 @@ pub fn alertmanager(dir: &Path) -> Peer {
     let path = dir.join("alertmanager.yml");
     std::fs::write(&path, "route: {receiver: none}\nreceivers: [{name: none}]\n").unwrap();
     start(dir, "prometheus-alertmanager", "/-/ready", |port, command| {
+        // Its templates are looked for from here; see tests/peers/debian.sh.
         command
+            .current_dir(root())
             .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
@@ -82,5 +84,19 @@ pub fn victoria_metrics(dir: &Path) -> Peer {
             .arg(format!("-storageDataPath={}", dir.join("victoria").display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .args(["-retentionPeriod=1d", "-loggerLevel=WARN", "-search.latencyOffset=0s"]);
+    })
+}
+
+/// `config` is prometheus.yml; what is scraped is written to `url`.
+pub fn vmagent(dir: &Path, config: &str, url: &str) -> Peer {
+    let path = dir.join("vmagent.yml");
+    std::fs::write(&path, config).unwrap();
+    start(dir, "vmagent", "/health", |port, command| {
+        command
+            .arg(format!("-promscrape.config={}", path.display()))
+            .arg(format!("-remoteWrite.url={url}"))
+            .arg(format!("-remoteWrite.tmpDataPath={}", dir.join("vmagent").display()))
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg("-loggerLevel=WARN");
     })
 }

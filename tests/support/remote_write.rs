@@ -1,15 +1,17 @@
-//! Remote-write requests as a sender makes them, by prost: another encoder than any part of the product.
+//! A sender of remote write 1.0, by prost and not by the product's own walker.
 
 use prost::Message;
+
+use super::http::{self, Answer};
 
 #[derive(Clone, PartialEq, Message)]
 struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
+    timeseries: Vec<Series>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
+pub struct Series {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
@@ -32,18 +34,31 @@ struct Sample {
     timestamp: i64,
 }
 
-/// A series: labels sorted by name, and samples as (milliseconds, value).
-pub type Series<'a> = (Vec<(&'a str, &'a str)>, Vec<(i64, f64)>);
+impl Series {
+    /// `labels` in any order; `samples` are milliseconds and values, oldest first.
+    pub fn new(labels: &[(&str, &str)], samples: impl IntoIterator<Item = (i64, f64)>) -> Self {
+        let mut labels: Vec<Label> = labels
+            .iter()
+            .map(|(name, value)| Label { name: (*name).into(), value: (*value).into() })
+            .collect();
+        labels.sort_by(|a, b| a.name.cmp(&b.name));
+        let samples = samples.into_iter().map(|(timestamp, value)| Sample { value, timestamp }).collect();
+        Series { labels, samples }
+    }
+}
 
-/// The protobuf of a request, not compressed.
-pub fn request(series: &[Series]) -> Vec<u8> {
-    let label = |(name, value): &(&str, &str)| Label { name: (*name).into(), value: (*value).into() };
-    let sample = |(timestamp, value): &(i64, f64)| Sample { value: *value, timestamp: *timestamp };
-    let one = |(labels, samples): &Series| TimeSeries {
-        labels: labels.iter().map(label).collect(),
-        samples: samples.iter().map(sample).collect(),
-    };
-    WriteRequest { timeseries: series.iter().map(one).collect() }.encode_to_vec()
+pub fn send(url: &str, series: &[Series]) -> Answer {
+    let headers = [
+        ("Content-Type", "application/x-protobuf"),
+        ("Content-Encoding", "snappy"),
+        ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+    ];
+    http::post(url, &headers, &compressed(&plain(series))).unwrap()
+}
+
+/// The protobuf of a request.
+pub fn plain(series: &[Series]) -> Vec<u8> {
+    WriteRequest { timeseries: series.to_vec() }.encode_to_vec()
 }
 
 /// As it goes over the wire: a snappy block.

@@ -70,6 +70,7 @@ fn kind(error: &RemoteWriteError) -> &'static str {
     match error {
         RemoteWriteError::ContentType(_) => "content_type",
         RemoteWriteError::ContentEncoding(_) => "content_encoding",
+        RemoteWriteError::Version2 => "version",
         RemoteWriteError::TooLarge { .. } => "too_large",
         RemoteWriteError::Snappy(_) => "snappy",
         RemoteWriteError::Protobuf(_) => "protobuf",
@@ -78,9 +79,9 @@ fn kind(error: &RemoteWriteError) -> &'static str {
 
 fn refusal(error: RemoteWriteError, limits: &RemoteWrite) -> ApiError {
     match error {
-        RemoteWriteError::ContentType(_) | RemoteWriteError::ContentEncoding(_) => {
-            ApiError::UnsupportedMedia(error.to_string())
-        }
+        RemoteWriteError::ContentType(_)
+        | RemoteWriteError::ContentEncoding(_)
+        | RemoteWriteError::Version2 => ApiError::UnsupportedMedia(error.to_string()),
         RemoteWriteError::TooLarge { .. } => ApiError::TooLarge { bytes_max: limits.decompressed_bytes_max },
         RemoteWriteError::Snappy(_) | RemoteWriteError::Protobuf(_) => ApiError::Invalid(error.to_string()),
     }

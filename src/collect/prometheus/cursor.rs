@@ -72,9 +72,13 @@ impl<'p> Cursor<'p> {
     }
 
     /// What stands before the next blank.
-    pub fn word(&mut self) -> &'p [u8] {
+    pub fn peek_word(&self) -> &[u8] {
         let blank = self.rest.iter().position(|b| matches!(b, b' ' | b'\t' | b'\r'));
-        self.take(blank.unwrap_or(self.rest.len()))
+        &self.rest[..blank.unwrap_or(self.rest.len())]
+    }
+
+    pub fn skip_word(&mut self) {
+        self.take(self.peek_word().len());
     }
 
     fn take(&mut self, length: usize) -> &'p mut [u8] {

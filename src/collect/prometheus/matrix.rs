@@ -18,21 +18,26 @@ pub enum MatrixError {
     Json(#[from] serde_json::Error),
     #[error("{kind}: {message}")]
     Refused { kind: String, message: String },
+    #[error("the answer is a {0:?} and no matrix")]
+    Other(String),
 }
 
 #[derive(Deserialize)]
 struct Answer {
     status: String,
     #[serde(default)]
-    data: Option<Data>,
+    data: Data,
     #[serde(default, rename = "errorType")]
     error_type: String,
     #[serde(default)]
     error: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Data {
+    #[serde(rename = "resultType")]
+    result_type: String,
     result: Vec<Series>,
 }
 
@@ -50,11 +55,14 @@ pub fn read(
     batch: &mut Batch,
 ) -> Result<(), MatrixError> {
     let answer: Answer = serde_json::from_slice(answer)?;
-    let Some(data) = answer.data.filter(|_| answer.status == "success") else {
-        let text = |text: String| text.chars().take(300).collect();
-        return Err(MatrixError::Refused { kind: text(answer.error_type), message: text(answer.error) });
-    };
-    for series in &data.result {
+    let shown = |text: String| text.chars().take(300).collect();
+    if answer.status != "success" {
+        return Err(MatrixError::Refused { kind: shown(answer.error_type), message: shown(answer.error) });
+    }
+    if answer.data.result_type != "matrix" {
+        return Err(MatrixError::Other(shown(answer.data.result_type)));
+    }
+    for series in &answer.data.result {
         let name = series.metric.get(crate::sample::METRIC_NAME).map_or("", String::as_str);
         let mut labels: Vec<(&str, &str)> =
             series.metric.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -136,7 +144,6 @@ mod tests {
     fn what_is_no_matrix_is_an_error() {
         for answer in [
             "",
-            "<html>",
             "[]",
             r#"{"status":"success"}"#,
             r#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#,

@@ -3,7 +3,9 @@
 mod cursor;
 mod discovery;
 mod family;
-mod matrix;
+#[cfg(test)]
+mod hostile;
+pub mod matrix;
 mod metadata;
 mod page;
 mod protobuf;

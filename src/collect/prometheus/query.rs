@@ -32,6 +32,8 @@ const ATTEMPTS_MAX: u32 = 8;
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A source that speaks less often than every so many ticks counts as silent in between.
 const SILENT_STEPS: u32 = 3;
+/// So long a server may hide what is new (VictoriaMetrics: 30 s) before the tail takes it for gone.
+const HIDDEN_MS_MAX: i64 = 60_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +83,14 @@ pub struct Progress {
     pub next: Timestamp,
     /// Since the pull began.
     pub samples: u64,
+}
+
+/// What one slice gave.
+struct Slice {
+    /// Its end: the first step after it.
+    next: Timestamp,
+    samples: usize,
+    latest: Option<Timestamp>,
 }
 
 /// One Prometheus that is asked for its samples.
@@ -149,12 +159,14 @@ impl Puller {
         self.ask_for_metadata().await;
         let (from, to) = (self.grid_up(from), self.grid_down(to));
         let mut pulled = Progress { from, to, next: from, samples: 0 };
+        let mut seen = from;
         while pulled.next <= to {
-            let (next, samples) = self.pull_slice(pulled.next, to, 0).await?;
-            pulled = Progress { next, samples: pulled.samples + samples as u64, ..pulled };
+            let slice = self.pull_slice(pulled.next, to, 0).await?;
+            pulled = Progress { next: slice.next, samples: pulled.samples + slice.samples as u64, ..pulled };
+            seen = slice.latest.map_or(seen, |latest| latest.plus_ms(self.step_ms));
             progress(pulled);
         }
-        Ok(pulled.next)
+        Ok(self.resume(pulled.next, seen, to))
     }
 
     /// Goes on from `from`, `tail_lag` behind the clock, until nobody takes the batches any more.
@@ -166,13 +178,16 @@ impl Puller {
         let lateness_ms = if slow { lag_ms + self.pull.timeout.as_millis() as i64 } else { 0 };
         self.ask_for_metadata().await;
         let mut next = self.grid_up(from);
+        let mut asked = next;
         let mut failing = false;
         loop {
-            clock.sleep_until(next.plus_ms(lag_ms)).await;
-            let to = self.grid_down(clock.now().plus_ms(-lag_ms)).max(next);
-            match self.pull_slice(next, to, lateness_ms).await {
-                Ok((after, _)) => {
-                    next = after;
+            clock.sleep_until(asked.plus_ms(lag_ms)).await;
+            let newest = self.grid_down(clock.now().plus_ms(-lag_ms));
+            match self.pull_slice(next, newest.max(next), lateness_ms).await {
+                Ok(slice) => {
+                    let seen = slice.latest.map_or(next, |latest| latest.plus_ms(self.step_ms));
+                    next = self.resume(slice.next, seen, newest);
+                    asked = slice.next;
                     failing = false;
                 }
                 Err(QueryError::Closed) => return,
@@ -187,25 +202,32 @@ impl Puller {
         }
     }
 
-    /// Pulls one slice that begins at `from` and hands it over. Returns where the next begins, and the samples.
+    /// Pulls one slice that begins at `from` and hands it over if it holds anything.
     async fn pull_slice(
         &mut self,
         from: Timestamp,
         to: Timestamp,
         lateness_ms: i64,
-    ) -> Result<(Timestamp, usize), QueryError> {
+    ) -> Result<Slice, QueryError> {
         let mut attempts = 0;
         loop {
             let steps = (to.since(from) / self.step_ms + 1).clamp(1, self.slice_steps);
             let last = from.plus_ms((steps - 1) * self.step_ms);
             let error = match self.ask(from, last).await {
                 Ok(mut batch) => {
-                    let (samples, next) = (batch.len(), last.plus_ms(self.step_ms));
-                    batch.lateness_ms = lateness_ms;
-                    batch.position = Some(Position { next_offset: next.0 });
-                    self.slice_steps = slice_after(steps, self.slice_steps, samples);
-                    self.batches.send(batch).await.map_err(|_| QueryError::Closed)?;
-                    return Ok((next, samples));
+                    let next = last.plus_ms(self.step_ms);
+                    // A server that answers beyond what it was asked does not move where to go on.
+                    let latest = batch.latest().map(|latest| latest.min(last));
+                    let slice = Slice { next, samples: batch.len(), latest };
+                    self.slice_steps = slice_after(steps, self.slice_steps, slice.samples);
+                    if let Some(latest) = slice.latest {
+                        batch.lateness_ms = lateness_ms;
+                        batch.position = Some(Position { next_offset: latest.plus_ms(self.step_ms).0 });
+                        self.batches.send(batch).await.map_err(|_| QueryError::Closed)?;
+                    } else if self.batches.is_closed() {
+                        return Err(QueryError::Closed);
+                    }
+                    return Ok(slice);
                 }
                 Err(error) => error,
             };
@@ -261,6 +283,11 @@ impl Puller {
             },
             Err(error) => tracing::debug!(source = %self.source, "no metadata: {error}"),
         }
+    }
+
+    /// Where to go on when all before `next` was asked for and nothing from `seen` on was there.
+    fn resume(&self, next: Timestamp, seen: Timestamp, newest: Timestamp) -> Timestamp {
+        next.min(seen.max(self.grid_down(newest.plus_ms(-HIDDEN_MS_MAX))))
     }
 
     fn grid_up(&self, at: Timestamp) -> Timestamp {

@@ -23,6 +23,8 @@ const LABELS_MAX: usize = 256;
 pub enum RemoteWriteError {
     #[error("content type {0:?} is not remote write 1.0; set `protobuf_message: prometheus.WriteRequest`")]
     ContentType(String),
+    #[error("the body is a remote write 2.0 request; set `protobuf_message: prometheus.WriteRequest`")]
+    Version2,
     #[error("content encoding {0:?} is not snappy")]
     ContentEncoding(String),
     #[error("the body would be {bytes} bytes when decompressed; the limit is {bytes_max}")]
@@ -37,7 +39,7 @@ impl RemoteWriteError {
     /// The HTTP status that tells a sender what to do; none of these makes it try again.
     pub fn status(&self) -> u16 {
         match self {
-            Self::ContentType(_) | Self::ContentEncoding(_) => 415,
+            Self::ContentType(_) | Self::ContentEncoding(_) | Self::Version2 => 415,
             Self::TooLarge { .. } => 413,
             Self::Snappy(_) | Self::Protobuf(_) => 400,
         }
@@ -109,13 +111,17 @@ pub fn decode_plain(request: &[u8], source: Source) -> Result<Decoded, RemoteWri
     let mut skipped = Skipped::default();
     let mut series = Series::default();
     for field in Fields::new(request) {
-        if let (1, Field::Bytes(message)) = field? {
-            let well_formed = series.read(message, &mut skipped)?;
-            if well_formed {
-                series.put(&mut batch);
-            } else {
-                skipped.bad_series += 1;
+        match field? {
+            (1, Field::Bytes(message)) => {
+                if series.read(message, &mut skipped)? {
+                    series.put(&mut batch);
+                } else {
+                    skipped.bad_series += 1;
+                }
             }
+            // Symbols and series of 2.0, which a careless sender may post under 1.0's content type.
+            (4 | 5, Field::Bytes(_)) => return Err(RemoteWriteError::Version2),
+            _ => {}
         }
     }
     Ok(Decoded { batch, skipped })

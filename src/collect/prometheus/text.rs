@@ -161,15 +161,16 @@ impl Scanner {
     fn comment(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Reason> {
         cursor.skip(b'#');
         cursor.skip_blanks();
-        match cursor.word() {
+        match cursor.peek_word() {
             b"TYPE" => {
+                cursor.skip_word();
                 cursor.skip_blanks();
                 let name = match cursor.peek() {
                     Some(b'"') => cursor.quoted()?,
                     _ => cursor.bare_name(true)?,
                 };
                 cursor.skip_blanks();
-                self.family.begin(name, cursor.word());
+                self.family.begin(name, cursor.peek_word());
             }
             b"EOF" if self.format == Format::OpenMetrics => self.ended = true,
             _ => {}
@@ -195,13 +196,17 @@ impl Scanner {
         }
 
         cursor.skip_blanks();
-        let value = fast_float2::parse(cursor.word()).map_err(|_| Reason::Value)?;
+        let value = fast_float2::parse(cursor.peek_word()).map_err(|_| Reason::Value)?;
+        cursor.skip_word();
         cursor.skip_blanks();
         let at = match cursor.peek() {
             None | Some(b'#') => None,
-            Some(_) => Some(self.time(cursor.word())?),
+            Some(_) => Some(self.time(cursor.peek_word())?),
         };
-        cursor.skip_blanks();
+        if at.is_some() {
+            cursor.skip_word();
+            cursor.skip_blanks();
+        }
         match cursor.peek() {
             // An exemplar is about a single request; nothing here looks at one.
             None | Some(b'#') => Ok(Line { kind: self.family.kind_of(name), value, at }),

@@ -25,6 +25,8 @@ const BARREN_BYTES_MAX: u64 = 64 << 20;
 pub enum QueryRangeError {
     #[error("not the answer of a range query: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the recorded answer has no `data`")]
+    NoData,
     #[error("the recorded answer is an error: {kind}: {message}")]
     Answer { kind: String, message: String },
 }
@@ -37,7 +39,8 @@ pub fn read(input: impl BufRead, columns: &mut Columns) -> Result<(), QueryRange
     let mut stream = serde_json::Deserializer::from_reader(input);
     loop {
         let filled = Filled { columns, barren: &barren };
-        let mut answer = Answer { filled, begun: false, status: String::new(), kind: None, message: None };
+        let mut answer =
+            Answer { filled, begun: false, data: false, status: String::new(), kind: None, message: None };
         match (&mut answer).deserialize(&mut stream) {
             Ok(()) => {}
             // White space up to the end of the file; an answer that is cut short has begun.
@@ -48,6 +51,9 @@ pub fn read(input: impl BufRead, columns: &mut Columns) -> Result<(), QueryRange
             let kind = answer.kind.take().unwrap_or_else(|| format!("status {:?}", answer.status));
             let message = answer.message.take().unwrap_or_default();
             return Err(QueryRangeError::Answer { kind, message });
+        }
+        if !answer.data {
+            return Err(QueryRangeError::NoData);
         }
     }
 }
@@ -77,6 +83,7 @@ struct Filled<'c> {
 struct Answer<'c> {
     filled: Filled<'c>,
     begun: bool,
+    data: bool,
     status: String,
     kind: Option<String>,
     message: Option<String>,
@@ -101,7 +108,10 @@ impl<'de> Visitor<'de> for &mut Answer<'_> {
                 "status" => self.status = map.next_value()?,
                 "errorType" => self.kind = map.next_value()?,
                 "error" => self.message = map.next_value()?,
-                "data" => map.next_value_seed(Data(&mut self.filled))?,
+                "data" => {
+                    self.data = true;
+                    map.next_value_seed(Data(&mut self.filled))?;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

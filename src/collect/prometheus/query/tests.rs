@@ -1,7 +1,7 @@
 //! Pulls from a server on loopback that answers as Prometheus does, limits included.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use tokio::sync::mpsc::{self, Receiver};
 use wiremock::matchers::{method, path};
@@ -20,6 +20,8 @@ struct Server {
     status: u16,
     /// So many queries fail first.
     failures: AtomicU32,
+    /// Points after this are not shown yet.
+    visible_ms: Arc<AtomicI64>,
 }
 
 impl Respond for Server {
@@ -36,7 +38,7 @@ impl Respond for Server {
                 "error": "query processing would load too many samples into memory"});
             return ResponseTemplate::new(self.status).set_body_json(refusal);
         }
-        let values: Vec<_> = (start..=end)
+        let values: Vec<_> = (start..=end.min(self.visible_ms.load(Ordering::SeqCst)))
             .step_by(step as usize)
             .map(|at| serde_json::json!([at as f64 / 1000.0, (at / 1000).to_string()]))
             .collect();
@@ -71,7 +73,8 @@ async fn start(server: Server) -> (MockServer, Puller, Receiver<Batch>) {
 }
 
 fn easy() -> Server {
-    Server { points_max: 11_000, status: 422, failures: AtomicU32::new(0) }
+    let visible_ms = Arc::new(AtomicI64::new(i64::MAX));
+    Server { points_max: 11_000, status: 422, failures: AtomicU32::new(0), visible_ms }
 }
 
 /// The times of each series over all batches that wait, in the order in which they came.
@@ -162,6 +165,25 @@ async fn the_tail_follows_the_clock_at_its_lag() {
     }
     let want: Vec<i64> = (0..times.len() as i64).map(|i| i * STEP_MS).collect();
     assert_eq!(times, want);
+    drop(batches);
+    tail.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_tail_asks_again_for_what_the_server_hides_for_a_while() {
+    let server = easy();
+    let visible_ms = server.visible_ms.clone();
+    visible_ms.store(9 * STEP_MS, Ordering::SeqCst);
+    let (_mock, puller, mut batches) = start(server).await;
+    // Newest is step 10 at first; 10 ms later it is 11.
+    let clock = Clock::scaled(Timestamp(12 * STEP_MS), 100.0);
+    let tail = tokio::spawn(puller.tail(Timestamp(0), clock));
+    let first = batches.recv().await.unwrap();
+    assert_eq!(first.latest(), Some(Timestamp(9 * STEP_MS)));
+    assert_eq!(first.position, Some(Position { next_offset: 10 * STEP_MS }));
+    visible_ms.store(i64::MAX, Ordering::SeqCst);
+    let second = batches.recv().await.unwrap();
+    assert_eq!(second.iter().next().unwrap().2[0].at, Timestamp(10 * STEP_MS));
     drop(batches);
     tail.await.unwrap();
 }
