@@ -154,8 +154,8 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// Seconds, or an HTTP date.
-fn retry_after(text: &str) -> Option<Duration> {
+/// The wait that a `Retry-After` asks for: seconds, or an HTTP date.
+pub fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }

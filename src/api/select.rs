@@ -1,41 +1,22 @@
 //! Series selectors as Prometheus writes them: `postfix_queue_stat{queue=~"deferred|hold"}`.
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{self, Expr, VectorSelector};
+use promql_parser::parser::VectorSelector;
 
+use crate::predict::pack::{SelectorError, vector};
 use crate::sample::Labels;
-
-/// Why a selector cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectError {
-    #[error("not a selector: {text}: {reason}")]
-    Syntax { text: String, reason: String },
-    #[error("not a selector of series but an expression: {0}")]
-    Expression(String),
-    #[error("a selector takes no offset and no @: {0}")]
-    Shifted(String),
-}
 
 /// Series that fit any of several selectors; none selects every series.
 #[derive(Clone, Debug, Default)]
 pub struct Select(Vec<VectorSelector>);
 
 impl Select {
-    pub fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, SelectError> {
-        texts.into_iter().map(parse_one).collect::<Result<_, _>>().map(Select)
+    pub fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, SelectorError> {
+        texts.into_iter().map(vector).collect::<Result<_, _>>().map(Select)
     }
 
     pub fn has(&self, labels: &Labels) -> bool {
         self.0.is_empty() || self.0.iter().any(|selector| fits(selector, labels))
-    }
-}
-
-fn parse_one(text: &str) -> Result<VectorSelector, SelectError> {
-    match parser::parse(text) {
-        Ok(Expr::VectorSelector(s)) if s.offset.is_none() && s.at.is_none() => Ok(s),
-        Ok(Expr::VectorSelector(_)) => Err(SelectError::Shifted(text.into())),
-        Ok(_) => Err(SelectError::Expression(text.into())),
-        Err(reason) => Err(SelectError::Syntax { text: text.into(), reason }),
     }
 }
 

@@ -12,6 +12,7 @@ use super::read::{FromNode, Placed, Reader, Section};
 use super::scalar::{AnyText, Bytes, one_of, show_duration};
 use super::yaml::{Node, Value};
 use super::{HttpAuth, KafkaFormat, KafkaSource, PrometheusPull, RemoteWrite, Scheme, ScrapeJob, Tls};
+use crate::predict::pack;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -284,18 +285,11 @@ struct Selector(String);
 
 impl FromNode for Selector {
     fn from_node(node: &Node, reader: &Reader) -> Option<Self> {
-        use promql_parser::parser::{Expr, parse};
         let text = String::from_node(node, reader)?;
-        let what = match parse(&text) {
-            Ok(Expr::VectorSelector(selector)) if selector.offset.is_none() && selector.at.is_none() => {
-                return Some(Selector(text));
-            }
-            Ok(_) => format!("`{text}` is an expression, not a selector"),
-            Err(error) => format!("`{text}` is not a selector: {error}"),
-        };
+        let Err(error) = pack::vector(&text) else { return Some(Selector(text)) };
         reader.sink.push(
             node.at,
-            what,
+            error.to_string(),
             "write such as '{job=\"node\"}' or 'node_load1{instance=~\"mail.*\"}'",
         );
         None

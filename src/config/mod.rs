@@ -5,7 +5,7 @@
 //! problem is collected, with its place and a mend, before anything is refused.
 
 mod collectors;
-mod file;
+pub mod file;
 pub mod limits;
 mod load;
 mod packs;

@@ -170,7 +170,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Snapshot<T>, SnapshotErr
 
     file.seek(SeekFrom::Start(HEADER_BYTES)).map_err(io)?;
     let packed = zstd::Decoder::with_buffer((&mut file).take(packed_bytes)).map_err(io)?;
-    let mut body = Vec::with_capacity(body_bytes as usize);
+    // State packs to a third or so; a header alone shall not claim memory.
+    let mut body = Vec::with_capacity(body_bytes.min(packed_bytes.saturating_mul(8)) as usize);
     packed.take(body_bytes + 1).read_to_end(&mut body).map_err(|e| damaged(e.to_string()))?;
     if body.len() as u64 != body_bytes {
         return Err(damaged(format!("it holds {} bytes of state, its header says {body_bytes}", body.len())));

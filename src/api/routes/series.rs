@@ -12,7 +12,7 @@ use crate::engine::SeriesView;
 
 const LIMIT_DEFAULT: usize = 1_000;
 const LIMIT_MAX: usize = 10_000;
-const SELECTORS_MAX: usize = 32;
+const SELECTORS_MAX: usize = 16;
 
 #[derive(Serialize)]
 pub struct Found {

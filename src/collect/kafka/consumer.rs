@@ -29,6 +29,7 @@ use super::merge::{Flow, Merge};
 use super::order::{Head, Turn};
 use super::positions::{Positions, partition_of, source_name};
 use crate::clock::Clock;
+use crate::collect::prometheus::remote_write::Decoded;
 use crate::config::KafkaSource;
 use crate::sample::{Batch, Position, Source, Timestamp};
 use crate::telemetry::{Metrics, Stage};
@@ -330,10 +331,17 @@ impl Reader {
         let source: Source = source_name(message.topic(), message.partition()).into();
         let read =
             self.metrics.time(Stage::Parse, || format::read(&self.reading, payload, version, source.clone()));
-        let mut batch = read.unwrap_or_else(|error| {
-            self.bury(message, payload, error);
-            Batch::new(source)
-        });
+        let mut batch = match read {
+            Ok(Decoded { batch, skipped }) => {
+                self.metrics.dropped(PART, "bad_series", skipped.bad_series);
+                self.metrics.dropped(PART, "native_histogram", skipped.histograms);
+                batch
+            }
+            Err(error) => {
+                self.bury(message, payload, error);
+                Batch::new(source)
+            }
+        };
         batch.lateness_ms = self.lateness_ms;
         batch.position = Some(Position { next_offset: message.offset() + 1 });
         batch

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use crate::config::file::{ReadError, read_text};
 use crate::config::{Scheme, ScrapeJob};
 
 /// Beyond this a list is a mistake.
-const LIST_BYTES_MAX: u64 = 16 << 20;
+const LIST_BYTES_MAX: usize = 16 << 20;
 const TARGETS_MAX: usize = 10_000;
 
 /// One page to scrape and the labels that its series get.
@@ -26,9 +27,7 @@ pub struct Target {
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     #[error("{path}: {error}")]
-    Read { path: PathBuf, error: std::io::Error },
-    #[error("{path} is larger than {LIST_BYTES_MAX} bytes")]
-    TooLarge { path: PathBuf },
+    Read { path: PathBuf, error: ReadError },
     #[error("{path}: {error}")]
     Json { path: PathBuf, error: serde_json::Error },
     #[error("{path}: {error}")]
@@ -41,10 +40,10 @@ pub enum ListError {
 
 /// An entry of a file_sd list.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Group {
-    targets: Vec<String>,
+pub struct Group {
+    pub targets: Vec<String>,
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The targets of one job, and the lists that they were read from.
@@ -125,15 +124,17 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<Group>, ListError> {
-    let failed = |error| ListError::Read { path: path.into(), error };
-    if std::fs::metadata(path).map_err(failed)?.len() > LIST_BYTES_MAX {
-        return Err(ListError::TooLarge { path: path.into() });
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text =
+        read_text(path, LIST_BYTES_MAX).map_err(|error| ListError::Read { path: path.into(), error })?;
+    groups(path, &text)
+}
+
+/// Reads the text of the list at `path`, whose ending says whether it is YAML.
+pub fn groups(path: &Path, text: &str) -> Result<Vec<Group>, ListError> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yml" | "yaml") => serde_saphyr::from_str(&text)
+        Some("yml" | "yaml") => serde_saphyr::from_str(text)
             .map_err(|error| ListError::Yaml { path: path.into(), error: Box::new(error) }),
-        _ => serde_json::from_str(&text).map_err(|error| ListError::Json { path: path.into(), error }),
+        _ => serde_json::from_str(text).map_err(|error| ListError::Json { path: path.into(), error }),
     }
 }
 

@@ -22,11 +22,12 @@ struct Entry {
 
 /// The family of each metric that has one.
 #[derive(Debug, Default)]
-pub(super) struct Metadata {
+pub struct Metadata {
     families: BTreeMap<String, Family>,
 }
 
 impl Metadata {
+    /// Reads the body of an answer.
     pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
         let answer: Answer = serde_json::from_slice(answer)?;
         let mut families = BTreeMap::new();

@@ -1,12 +1,12 @@
 //! What speaks Prometheus: scraped pages, remote write, history and tail over `query_range`.
 
 mod cursor;
-mod discovery;
+pub mod discovery;
 mod family;
 #[cfg(test)]
 mod hostile;
 pub mod matrix;
-mod metadata;
+pub mod metadata;
 mod page;
 mod protobuf;
 pub mod query;

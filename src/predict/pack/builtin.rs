@@ -1,5 +1,7 @@
 //! The packs that come with Foreshock: the files of `models/`, inside the binary.
 
+use std::sync::OnceLock;
+
 use super::{Pack, PackError};
 
 const FILES: [(&str, &str); 2] = [
@@ -12,8 +14,10 @@ pub const BUILTIN_NAMES: [&str; FILES.len()] = [FILES[0].0, FILES[1].0];
 
 /// The pack of that name, or `None` where there is none.
 pub fn builtin(name: &str) -> Option<Result<Pack, Vec<PackError>>> {
-    let (_, text) = FILES.iter().find(|(known, _)| *known == name)?;
-    Some(Pack::from_yaml(text))
+    static READ: [OnceLock<Result<Pack, Vec<PackError>>>; FILES.len()] =
+        [const { OnceLock::new() }; FILES.len()];
+    let i = FILES.iter().position(|(known, _)| *known == name)?;
+    Some(READ[i].get_or_init(|| Pack::from_yaml(FILES[i].1)).clone())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod read;
 mod selector;
 
 pub use builtin::{BUILTIN_NAMES, builtin};
-pub use selector::{Selector, SelectorError};
+pub use selector::{Selector, SelectorError, vector};
 
 use crate::sample::ValueKind;
 

@@ -3,9 +3,14 @@
 use std::fmt;
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::{self, Expr};
+use promql_parser::parser::{self, Expr, VectorSelector};
 
 use crate::sample::Labels;
+
+/// Longest text that is parsed. An expression nests by a level a byte, and each level takes stack when its tree is dropped.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+/// Patterns in one selector: the compiled form of each may take megabytes.
+const PATTERNS_MAX: usize = 16;
 
 /// `postfix_queue_stat{queue="active"}`; the name is always given, so that a look-up is by name.
 #[derive(Clone, PartialEq)]
@@ -18,27 +23,41 @@ pub struct Selector {
 /// Why a text selects nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
-    #[error("`{text}` is no selector: {reason}")]
+    #[error("`{text}` is not a selector: {reason}")]
     Syntax { text: String, reason: String },
-    #[error("`{text}` is more than a selector")]
+    #[error("`{text}` is an expression, not a selector")]
     NotASelector { text: String },
     #[error("`{text}` has no metric name")]
     NoName { text: String },
+    #[error("a selector of {bytes} bytes; {TEXT_BYTES_MAX} are allowed")]
+    TooLong { bytes: usize },
+    #[error("`{text}` has more than {PATTERNS_MAX} patterns")]
+    Patterns { text: String },
+}
+
+/// Reads an instant-vector selector of PromQL without offset or `@`; bounded in stack, memory and time.
+pub fn vector(text: &str) -> Result<VectorSelector, SelectorError> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(SelectorError::TooLong { bytes: text.len() });
+    }
+    // Counts those within quotes too: more than a few are not asked for in earnest.
+    if text.matches('~').count() > PATTERNS_MAX {
+        return Err(SelectorError::Patterns { text: text.to_owned() });
+    }
+    match parser::parse(text) {
+        Ok(Expr::VectorSelector(s)) if s.offset.is_none() && s.at.is_none() => Ok(s),
+        Ok(_) => Err(SelectorError::NotASelector { text: text.to_owned() }),
+        Err(reason) => Err(SelectorError::Syntax { text: text.to_owned(), reason }),
+    }
 }
 
 impl Selector {
     /// Reads a PromQL instant-vector selector without offset or `or`.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let parsed =
-            parser::parse(text).map_err(|reason| SelectorError::Syntax { text: text.to_owned(), reason })?;
-        let selector = match parsed {
-            Expr::VectorSelector(s)
-                if s.offset.is_none() && s.at.is_none() && s.matchers.or_matchers.is_empty() =>
-            {
-                s
-            }
-            _ => return Err(SelectorError::NotASelector { text: text.to_owned() }),
-        };
+        let selector = vector(text)?;
+        if !selector.matchers.or_matchers.is_empty() {
+            return Err(SelectorError::NotASelector { text: text.to_owned() });
+        }
         let name = selector.name.ok_or_else(|| SelectorError::NoName { text: text.to_owned() })?;
         Ok(Selector { text: text.to_owned(), name, matchers: selector.matchers.matchers })
     }
@@ -94,5 +113,26 @@ mod tests {
         assert!(matches!(check("rate(up[5m])"), SelectorError::NotASelector { .. }));
         assert!(matches!(check("up offset 5m"), SelectorError::NotASelector { .. }));
         assert!(matches!(check("up{"), SelectorError::Syntax { .. }));
+    }
+
+    #[test]
+    fn no_text_takes_a_threads_stack_or_much_memory() {
+        let hostile = |open: &str, middle: &str, close: &str| {
+            let depth = (TEXT_BYTES_MAX - middle.len()) / (open.len() + close.len());
+            let text = open.repeat(depth) + middle + &close.repeat(depth);
+            // The smallest stack that a thread of ours has.
+            let thread =
+                std::thread::Builder::new().stack_size(2 << 20).spawn(move || vector(&text).is_err());
+            assert!(thread.unwrap().join().unwrap(), "{open}");
+        };
+        hostile("(", "up", ")");
+        hostile("-", "up", "");
+        hostile("abs(", "up", ")");
+        hostile("up+", "up", "");
+        hostile("", "up", " or up");
+        hostile("up{a=\"", "up", "");
+        assert!(matches!(vector(&"-".repeat(100_000)), Err(SelectorError::TooLong { bytes: 100_000 })));
+        let patterns = format!("up{{{}}}", r#"a=~"\w{90}","#.repeat(17));
+        assert!(matches!(vector(&patterns), Err(SelectorError::Patterns { .. })));
     }
 }

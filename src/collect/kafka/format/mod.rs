@@ -9,8 +9,9 @@ pub mod telegraf_json;
 
 use std::time::Duration;
 
+use crate::collect::prometheus::remote_write::{Decoded, Skipped};
 use crate::config::KafkaFormat;
-use crate::sample::{Batch, Source};
+use crate::sample::Source;
 
 /// Why a payload could not be read. None of these is worth another try.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -23,6 +24,8 @@ pub enum FormatError {
     RemoteWriteVersion2,
     #[error("{bytes} bytes, over the limit of {bytes_max}")]
     TooLarge { bytes: usize, bytes_max: usize },
+    #[error("its labels, repeated for each field, take more than {bytes_max} bytes")]
+    Labels { bytes_max: usize },
     #[error("the message is empty")]
     Empty,
 }
@@ -35,6 +38,7 @@ impl FormatError {
             FormatError::RemoteWrite(_) => "remote_write",
             FormatError::RemoteWriteVersion2 => "remote_write_version",
             FormatError::TooLarge { .. } => "too_large",
+            FormatError::Labels { .. } => "labels",
             FormatError::Empty => "empty",
         }
     }
@@ -50,7 +54,7 @@ pub struct Reading {
     pub message_bytes_max: usize,
 }
 
-/// Reads one payload as a batch of `source`.
+/// Reads one payload as a batch of `source`, and counts what of it a batch could not take.
 ///
 /// `version` is the message header `Version`, where there is one.
 pub fn read(
@@ -58,7 +62,7 @@ pub fn read(
     payload: &[u8],
     version: Option<&[u8]>,
     source: Source,
-) -> Result<Batch, FormatError> {
+) -> Result<Decoded, FormatError> {
     if payload.is_empty() {
         return Err(FormatError::Empty);
     }
@@ -66,7 +70,8 @@ pub fn read(
         return Err(FormatError::TooLarge { bytes: payload.len(), bytes_max: reading.message_bytes_max });
     }
     match reading.format {
-        KafkaFormat::TelegrafJson => telegraf_json::read(payload, reading.timestamp_unit, source),
+        KafkaFormat::TelegrafJson => telegraf_json::read(payload, reading.timestamp_unit, source)
+            .map(|batch| Decoded { batch, skipped: Skipped::default() }),
         KafkaFormat::RemoteWrite => remote_write::read(payload, version, source),
     }
 }

@@ -1,27 +1,34 @@
 //! A Prometheus `WriteRequest` a message, as a snappy block or plain.
 //!
-//! Senders differ in whether they compress, and say so nowhere. A plain request begins with the tag of its
-//! first series, which read as a snappy length leads to a block that does not fit: so snappy is tried first.
+//! Senders differ in whether they compress, and say so nowhere. A plain request begins with the tag of a field
+//! that holds messages; read as a snappy length it leads to a tiny block that does not fit, so snappy is tried first.
 
 use super::FormatError;
-use crate::collect::prometheus::remote_write::{RemoteWriteError, decode, decode_plain};
-use crate::sample::{Batch, Source};
+use crate::collect::prometheus::remote_write::{Decoded, RemoteWriteError, decode, decode_plain};
+use crate::sample::Source;
 
 /// Of a decompressed message: Kafka's own limit is 1 MB as sent, and labels compress well.
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+/// Series and metadata of version 1, symbols and series of version 2.
+const PLAIN_TAGS: [u8; 4] = [0x0a, 0x1a, 0x22, 0x2a];
 
 /// Reads one message; `version` is the header `Version`, big-endian, absent in version 1.
-pub fn read(payload: &[u8], version: Option<&[u8]>, source: Source) -> Result<Batch, FormatError> {
+pub fn read(payload: &[u8], version: Option<&[u8]>, source: Source) -> Result<Decoded, FormatError> {
     match version {
         None | Some([0, 0, 0, 1]) => {}
         Some([0, 0, 0, 2]) => return Err(FormatError::RemoteWriteVersion2),
         Some(other) => return Err(FormatError::RemoteWrite(format!("unknown Version header {other:?}"))),
     }
     let decoded = match decode(payload, DECOMPRESSED_BYTES_MAX, source.clone()) {
-        Err(RemoteWriteError::Snappy(_) | RemoteWriteError::TooLarge { .. }) => decode_plain(payload, source),
+        Err(RemoteWriteError::Snappy(_)) if payload.first().is_some_and(|tag| PLAIN_TAGS.contains(tag)) => {
+            decode_plain(payload, source)
+        }
         decoded => decoded,
     };
-    decoded.map(|decoded| decoded.batch).map_err(|error| FormatError::RemoteWrite(error.to_string()))
+    decoded.map_err(|error| match error {
+        RemoteWriteError::Version2 => FormatError::RemoteWriteVersion2,
+        error => FormatError::RemoteWrite(error.to_string()),
+    })
 }
 
 #[cfg(test)]
@@ -36,7 +43,7 @@ mod tests {
     ];
 
     fn check(payload: &[u8]) {
-        let batch = read(payload, None, "kafka:t/0".into()).unwrap();
+        let batch = read(payload, None, "kafka:t/0".into()).unwrap().batch;
         assert_eq!(batch.len(), 1);
         assert_eq!(batch.latest().unwrap().0, 5);
     }

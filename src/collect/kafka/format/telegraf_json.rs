@@ -3,6 +3,7 @@
 //! `{"name":"postfix_queue","tags":{"queue":"deferred"},"fields":{"length":3},"timestamp":1700000000}`
 //! becomes `postfix_queue_length{queue="deferred"}`. Numbers and booleans are values, text is not one.
 //! Names are made legal for Prometheus as Telegraf's own Prometheus output does: other characters become `_`.
+//! Every field of a metric repeats its tags, so a small message could ask for a huge batch: that is bounded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use serde_json::Value;
 
 use super::FormatError;
 use crate::sample::{Batch, METRIC_NAME, Source, Timestamp, ValueKind};
+
+/// Of the keys of one batch: a message of Telegraf's takes a hundredth of it.
+const KEY_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Deserialize)]
 struct Metric<'p> {
@@ -26,47 +30,60 @@ struct Metric<'p> {
 }
 
 #[derive(Deserialize)]
+struct Many<'p> {
+    #[serde(borrow)]
+    metrics: Vec<Metric<'p>>,
+}
+
+#[derive(Deserialize)]
 #[serde(untagged)]
 enum Message<'p> {
-    Many {
-        #[serde(borrow)]
-        metrics: Vec<Metric<'p>>,
-    },
+    Many(#[serde(borrow)] Many<'p>),
     One(#[serde(borrow)] Metric<'p>),
 }
 
 /// Reads one message; `unit` is what 1 in `timestamp` means.
 pub fn read(payload: &[u8], unit: Duration, source: Source) -> Result<Batch, FormatError> {
-    let message: Message = serde_json::from_slice(payload).map_err(|error| why(payload, &error))?;
+    let message: Message = serde_json::from_slice(payload).map_err(|error| why(payload, error))?;
     let metrics = match message {
-        Message::Many { metrics } => metrics,
+        Message::Many(many) => many.metrics,
         Message::One(metric) => vec![metric],
     };
     let mut batch = Batch::new(source);
+    let mut room = KEY_BYTES_MAX;
     for metric in &metrics {
-        push(metric, unit, &mut batch)?;
+        push(metric, unit, &mut room, &mut batch)?;
     }
     Ok(batch)
 }
 
-/// An untagged enum only says that nothing matched, so the likelier shape is asked why.
-fn why(payload: &[u8], error: &serde_json::Error) -> FormatError {
-    let text = match serde_json::from_slice::<Metric>(payload) {
-        Err(closer) => closer.to_string(),
-        Ok(_) => error.to_string(),
-    };
-    FormatError::Json(text)
+/// An untagged enum only says that nothing matched, so the shape that got further is asked why.
+fn why(payload: &[u8], error: serde_json::Error) -> FormatError {
+    let one = serde_json::from_slice::<Metric>(payload).err();
+    let many = serde_json::from_slice::<Many>(payload).err();
+    let missing = |error: &serde_json::Error| error.to_string().contains("missing field `metrics`");
+    let closer = one.into_iter().chain(many.filter(|error| !missing(error)));
+    let furthest = closer.max_by_key(|error| (error.line(), error.column()));
+    FormatError::Json(furthest.unwrap_or(error).to_string())
 }
 
-fn push(metric: &Metric, unit: Duration, batch: &mut Batch) -> Result<(), FormatError> {
+/// `room` is the bytes of keys that may still be added.
+fn push(metric: &Metric, unit: Duration, room: &mut usize, batch: &mut Batch) -> Result<(), FormatError> {
     let ms = metric.timestamp * unit.as_secs_f64() * 1000.0;
     // Beyond 2^53 ms a float no longer tells milliseconds apart, and no metric is from then.
     if !ms.is_finite() || ms.abs() > 9.0e15 {
-        return Err(FormatError::Json(format!("timestamp {} is out of range", metric.timestamp)));
+        return Err(FormatError::Json(format!("timestamp {:?} is out of range", metric.timestamp)));
     }
     let at = Timestamp(ms.round() as i64);
     let tags: Vec<(Cow<str>, String)> =
         metric.tags.iter().map(|(name, value)| (legal(name), text_of(value))).collect();
+    // The metric's name is its own, and a label without a name is none.
+    let tags: Vec<(&str, &str)> = tags
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_str()))
+        .filter(|(name, _)| !name.is_empty() && *name != METRIC_NAME)
+        .collect();
+    let tag_bytes: usize = tags.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     for (field, value) in &metric.fields {
         let number = match value {
             Value::Number(number) => number.as_f64(),
@@ -75,8 +92,10 @@ fn push(metric: &Metric, unit: Duration, batch: &mut Batch) -> Result<(), Format
         };
         let Some(number) = number else { continue };
         let name = legal(&format!("{}_{field}", metric.name)).into_owned();
+        let key_bytes = METRIC_NAME.len() + name.len() + 2 + tag_bytes;
+        *room = room.checked_sub(key_bytes).ok_or(FormatError::Labels { bytes_max: KEY_BYTES_MAX })?;
         let mut labels: Vec<(&str, &str)> = vec![(METRIC_NAME, &name)];
-        labels.extend(tags.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
+        labels.extend(&tags);
         batch.push(&mut labels, ValueKind::Unknown, at, number);
     }
     Ok(())
@@ -134,6 +153,14 @@ mod tests {
             r#"{"metrics":[{"name":"disk.io","tags":{"dev-name":"sda"},"fields":{"read%":1},"timestamp":1},
                            {"name":"2x","fields":{"v":2},"timestamp":2.5}]}"#,
             &[(r#"disk_io_read_{dev_name="sda"}"#, 1_000, 1.0), ("_x_v", 2_500, 2.0)],
+        );
+    }
+
+    #[test]
+    fn a_tag_can_neither_rename_a_metric_nor_go_without_a_name() {
+        check(
+            r#"{"name":"x","tags":{"":"a","__name__":"up","host":"h"},"fields":{"v":1},"timestamp":1}"#,
+            &[(r#"x_v{host="h"}"#, 1_000, 1.0)],
         );
     }
 
