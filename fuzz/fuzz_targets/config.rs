@@ -1,20 +1,19 @@
-//! Any text as a configuration, a pack and a webhook's template: values or problems.
+//! Any text as a configuration: one that can be used, or problems of one line each.
 #![no_main]
 
 use std::path::Path;
 
-use foreshock::act::template::Template;
 use foreshock::config::Config;
-use foreshock::predict::pack::Pack;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    let folder = Path::new("fuzz-has-no-such-folder");
-    if let Err(problems) = Config::parse(text, Path::new("fuzz.yaml"), folder, &|_| None) {
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let env = |name: &str| (name.len() < 4).then(|| name.repeat(16));
+    if let Err(problems) = Config::parse(text, Path::new("f.yaml"), Path::new("/nonexistent"), &env) {
         assert!(!problems.0.is_empty());
+        for problem in &problems.0 {
+            assert!(problem.place.line > 0 && problem.place.column > 0);
+            assert!(!problem.to_string().contains('\n'), "{problem}");
+        }
     }
-    if let Err(problems) = Pack::from_yaml(text) {
-        assert!(!problems.is_empty());
-    }
-    let _ = Template::body(text);
 });
