@@ -1,6 +1,7 @@
 //! One file a command. A command is one variant here, and one line in `run`.
 
 pub mod check;
+pub mod demo;
 mod hold_off;
 pub mod replay;
 pub mod score;
@@ -23,6 +24,8 @@ pub struct Arguments {
 enum Command {
     /// Validate a configuration and its packs, and tell everything that is to mend
     Check(check::Check),
+    /// See a simulated mail host break, be seen through, and be healed
+    Demo(demo::Demo),
     /// Watch: collect, detect, tell, act, until stopped
     Serve(serve::Serve),
     /// Run recorded data through the engine and print the events; no action is sent
@@ -35,6 +38,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Replay(replay) => replay.run(),
         Command::Score(score) => score.run(),

@@ -135,7 +135,9 @@ impl Engine {
             if self.registry.len() > known {
                 self.admit(series);
             }
-            self.registry.declare(series, kind);
+            // Where an exporter is known to lie about a signal's kind the pack says the truth.
+            let known = self.meanings[series.index()].and_then(|signal| self.signals.exported(signal).kind);
+            self.registry.declare(series, known.unwrap_or(kind));
             for sample in samples {
                 match self.ticker.accept(series, *sample) {
                     Ok(()) => self.stats.accepted += 1,

@@ -4,10 +4,13 @@ use super::House;
 use super::event::Prediction;
 use super::mover::Track;
 use crate::predict::pack::{Fault, Movement};
-use crate::sample::Timestamp;
+use crate::sample::{Labels, Timestamp};
 
 /// Movers named one by one before the rest is counted.
 const NAMED: usize = 3;
+
+/// Labels that say where a series is scraped and not what it measures.
+const PLACE: [&str; 4] = ["host", "instance", "job", "node"];
 
 /// One sentence about a case whose movers are `story`, in the order in which they moved; not empty.
 pub(super) fn summary(
@@ -101,8 +104,14 @@ fn also(house: &House, others: &[&Track]) -> String {
 fn name(house: &House, track: &Track) -> String {
     match track.signal {
         Some(signal) => house.table.signal(signal).reads.clone(),
-        None => track.labels.to_string(),
+        None => without_place(&track.labels),
     }
+}
+
+/// A series without the labels that only say where it was scraped: the sentence has named the place.
+fn without_place(labels: &Labels) -> String {
+    let told: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| !PLACE.contains(name)).collect();
+    Labels::new(&told).to_string()
 }
 
 /// A number with three digits that count, and its unit; bytes by powers of 1024.
@@ -160,6 +169,18 @@ fn clock(at: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_series_is_named_without_its_place() {
+        let labels = Labels::new(&[
+            ("__name__", "up"),
+            ("host", "a"),
+            ("instance", "a:1"),
+            ("job", "x"),
+            ("queue", "hold"),
+        ]);
+        assert_eq!(without_place(&labels), r#"up{queue="hold"}"#);
+    }
 
     #[test]
     fn numbers_have_the_digits_that_count() {

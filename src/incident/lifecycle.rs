@@ -83,7 +83,7 @@ fn has_news(before: &Incident, now: &Incident, at: Timestamp, step_ms: i64) -> b
         || prediction_moved(before.prediction.as_ref(), now.prediction.as_ref(), at, step_ms)
 }
 
-/// A quarter of what is left, and two steps, is worth telling.
+/// Worth telling: a quarter of what is left, or a tenth of it where what was told is no longer believed.
 fn prediction_moved(
     before: Option<&Prediction>,
     now: Option<&Prediction>,
@@ -94,7 +94,9 @@ fn prediction_moved(
         (None, None) => false,
         (Some(before), Some(now)) => {
             let moved_ms = now.impact_at.since(before.impact_at).abs();
-            moved_ms > 2 * step_ms && moved_ms > before.impact_at.since(at).abs() / 4
+            let left_ms = before.impact_at.since(at).abs();
+            let is_believed = (now.earliest..=now.latest).contains(&before.impact_at);
+            moved_ms > 2 * step_ms && moved_ms > left_ms / if is_believed { 4 } else { 10 }
         }
         _ => true,
     }

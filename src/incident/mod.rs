@@ -13,6 +13,8 @@ mod explain;
 mod id;
 mod lifecycle;
 mod mover;
+#[cfg(test)]
+mod scenarios;
 mod state;
 mod watch;
 

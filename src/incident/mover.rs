@@ -40,7 +40,9 @@ pub(super) struct Track {
     pub peak: f64,
     /// Values in a row that were calm.
     pub calm: u32,
-    /// It is heading for a hard limit.
+    /// It has headed for a hard limit, this way.
+    pub heads: Option<Movement>,
+    /// It does so still.
     pub by_limit: bool,
     seen_at: Timestamp,
 }
@@ -58,7 +60,8 @@ impl Track {
             evidence: 0.0,
             peak: 0.0,
             calm: 0,
-            by_limit: finding.detector == Kind::Limit,
+            heads: None,
+            by_limit: false,
             seen_at: Timestamp::MIN,
         };
         track.take_finding(finding);
@@ -95,17 +98,18 @@ impl Track {
 
     /// Whether it is part of the story, and not a lone odd value.
     pub fn is_real(&self) -> bool {
-        self.peak >= REAL_EVIDENCE || self.by_limit
+        self.peak >= REAL_EVIDENCE || self.heads.is_some()
     }
 
     pub fn moves(&self) -> Movement {
         if self.detector == Kind::Silence {
-            Movement::Silent
-        } else if self.worst.value < self.worst.expected {
-            Movement::Down
-        } else {
-            Movement::Up
+            return Movement::Silent;
         }
+        // On its way to a limit a series may do just what was expected of it.
+        if let Some(heads) = self.heads.filter(|_| self.peak < REAL_EVIDENCE) {
+            return heads;
+        }
+        if self.worst.value < self.worst.expected { Movement::Down } else { Movement::Up }
     }
 
     /// How long ago the last value was taken, in milliseconds.

@@ -12,7 +12,6 @@ use super::watch::Watches;
 use super::{
     FINDING_SURPRISE_MIN, Finding, House, IncidentDrops, IncidentSettings, View, correlate, lifecycle,
 };
-use crate::detect::Kind;
 use crate::predict::signals::SignalTable;
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
@@ -56,8 +55,15 @@ impl IncidentState {
         self.now = at;
         self.past.advance(at);
         let alarms = self.watches.step(house, at, view);
-        for finding in findings.iter().filter(|f| f.surprise >= FINDING_SURPRISE_MIN).chain(&alarms) {
+        for finding in findings.iter().filter(|finding| finding.surprise >= FINDING_SURPRISE_MIN) {
             self.take(house, finding);
+        }
+        for alarm in &alarms {
+            self.take(house, alarm);
+            if let Some(track) = self.track_mut(alarm.series) {
+                track.heads = alarm.signal.map(|signal| house.table.signal(signal).hurts.into());
+                track.by_limit = true;
+            }
         }
         self.follow(house, at, view);
         for (into, from) in correlate::join(&mut self.cases, house) {
@@ -68,7 +74,6 @@ impl IncidentState {
 
     fn take(&mut self, house: &House, finding: &Finding) {
         if let Some(track) = self.track_mut(finding.series) {
-            track.by_limit |= finding.detector == Kind::Limit;
             track.take_finding(finding);
             return;
         }

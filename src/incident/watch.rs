@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Finding, House, Observed, View};
 use crate::detect::Kind;
 use crate::predict::limit::{LimitTracker, TimeToLimit};
-use crate::predict::pack::{Limit, Signal};
+use crate::predict::pack::{Direction, Limit, Signal};
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -119,7 +119,8 @@ impl Watches {
                 let towards = Towards { house, places: places.get(&watch.entity), view };
                 towards.forecast(watch, limit, now)
             });
-            let soon = at_limit.is_some_and(|t| is_soon(meaning, t, at));
+            let soon =
+                watch.is_out_of_rhythm(meaning, now) && at_limit.is_some_and(|t| is_soon(meaning, t, at));
             watch.confirmed = if soon { watch.confirmed.saturating_add(1) } else { 0 };
             if watch.confirmed >= CONFIRMED {
                 alarms.push(watch.alarm(*series, now));
@@ -155,14 +156,26 @@ impl Watches {
             let signal = watch.signal?;
             let meaning = house.table.signal(signal);
             let towards = Towards { house, places: self.places.get(&watch.entity), view };
-            let forecast = towards.forecast(watch, meaning.limit.as_ref()?, view.now(series)?)?;
-            Some(is_soon(meaning, forecast, at) || forecast.at <= at)
+            let now = view.now(series)?;
+            let forecast = towards.forecast(watch, meaning.limit.as_ref()?, now)?;
+            let comes = watch.is_out_of_rhythm(meaning, now) && is_soon(meaning, forecast, at);
+            Some(comes || forecast.at <= at)
         });
         found.unwrap_or(false)
     }
 }
 
 impl Watch {
+    /// Whether the way to the limit is more than the rise of an ordinary day: the value lies beyond what is
+    /// usual at this time, or further than on any day of the last week. A due date has no rhythm.
+    fn is_out_of_rhythm(&self, meaning: &Signal, now: Observed) -> bool {
+        let beyond = match meaning.hurts {
+            Direction::Up => now.value > now.high,
+            Direction::Down => now.value < now.low,
+        };
+        beyond || self.tracker.is_new_ground() || matches!(meaning.limit, Some(Limit::Due))
+    }
+
     fn alarm(&self, series: SeriesId, now: Observed) -> Finding {
         Finding {
             series,

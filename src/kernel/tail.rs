@@ -16,6 +16,9 @@ use crate::sample::{CHUNK, Mask};
 pub const SURPRISE_MAX: f32 = 12.0;
 /// Samples a lane must have before it can surprise anyone.
 pub const WARM_SAMPLES: f32 = 100.0;
+/// Samples until a surprise counts whole: what a shorter past says of rare values is half guessed, and all
+/// series of a new site come out of their warm-up at the same time.
+const GROWN_SAMPLES: f32 = 300.0;
 /// Samples until the yardstick of the statistic is good enough to learn its tail.
 const SETTLED_SAMPLES: f32 = 30.0;
 /// A past of n samples speaks of probabilities down to 1/n; the Pareto tail may reach so many decades further
@@ -122,7 +125,7 @@ impl Tail {
             return SURPRISE[1] + (SURPRISE[2] - SURPRISE[1]) * (statistic - second) / (last - second);
         }
         let (shape, scale) = self.pareto(lane);
-        let beyond = decades((statistic - last) / scale, shape);
+        let beyond = decades((statistic - last) / scale, shape) * (age / GROWN_SAMPLES).min(1.0);
         let noise = (first / (last * NOISE)).min(1.0);
         let reach = DECADES_BEYOND[0] + noise * (DECADES_BEYOND[1] - DECADES_BEYOND[0]);
         (SURPRISE[2] + beyond).min(libm::log10f(age) + reach).min(SURPRISE_MAX)

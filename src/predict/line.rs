@@ -8,7 +8,7 @@ pub struct Line {
     pub slope: f64,
     pub x_mid: f64,
     pub y_mid: f64,
-    /// Standard deviation of the points about the line, from their median deviation.
+    /// Standard deviation of the points about the line, outliers apart.
     pub scatter: f64,
     pub points: usize,
     /// Sum of squares of x about its mean.
@@ -37,10 +37,14 @@ impl Line {
         let x_mid = points.iter().map(|p| p.0).sum::<f64>() / n;
         let mut levels: Vec<f64> = points.iter().map(|p| p.1 - slope * (p.0 - x_mid)).collect();
         let y_mid = median(&mut levels);
-        let mut misses: Vec<f64> = levels.iter().map(|level| (level - y_mid).abs()).collect();
-        // 1.4826 makes the median deviation of normal noise its standard deviation; the fit took two
-        // degrees of freedom.
-        let scatter = 1.4826 * median(&mut misses) * (n / (n - 2.0)).sqrt();
+        for level in &mut levels {
+            *level = (*level - y_mid).abs();
+        }
+        // 1.4826 makes the median deviation of normal noise its standard deviation; a miss beyond five of
+        // those is an outlier and counts as five. The fit took two degrees of freedom.
+        let most = 5.0 * 1.4826 * median(&mut levels);
+        let squares: f64 = levels.iter().map(|miss| miss.min(most) * miss.min(most)).sum();
+        let scatter = (squares / (n - 2.0)).sqrt();
         let x_squares = points.iter().map(|p| (p.0 - x_mid) * (p.0 - x_mid)).sum();
         Some(Line { slope, x_mid, y_mid, scatter, points: points.len(), x_squares })
     }
@@ -58,18 +62,31 @@ impl Line {
     /// Where the line reaches `y`, and the 80 % interval of where a value about it does
     /// (Fieller's solution). `None` where the slope is too uncertain to end the interval.
     pub fn reaches(&self, y: f64) -> Option<(f64, [f64; 2])> {
-        let reach = (self.y_mid - y, self.slope);
+        let (rise, slope) = (y - self.y_mid, self.slope);
         let t = T_90[self.freedom() - 1] * self.scatter;
-        let a = reach.1 * reach.1 - t * t / self.x_squares;
-        let b = reach.1 * reach.0;
-        let c = reach.0 * reach.0 - t * t * (1.0 + 1.0 / self.points as f64);
-        let root = b * b - a * c;
-        if a <= 0.0 || root < 0.0 {
+        let wide = 1.0 + 1.0 / self.points as f64;
+        let sure = slope * slope - t * t / self.x_squares;
+        if sure <= 0.0 {
             return None;
         }
-        let root = root.sqrt();
+        let half = t * (wide * sure + rise * rise / self.x_squares).sqrt();
         let x = |u: f64| self.x_mid + u;
-        Some((x(-reach.0 / reach.1), [x((-b - root) / a), x((-b + root) / a)]))
+        Some((x(rise / slope), [x((slope * rise - half) / sure), x((slope * rise + half) / sure)]))
+    }
+
+    /// Whether `older` points, as a whole, lie where the line was before its own: their median miss is
+    /// within the standard error twice, or within a fiftieth of the line's height.
+    pub fn continues(&self, older: &[(f64, f64)]) -> bool {
+        // Two standard errors, more where few points tell the scatter.
+        let errors = T_999[self.freedom() - 1] / 1.6;
+        let n = older.len() as f64;
+        let x_mean = older.iter().map(|p| p.0).sum::<f64>() / n;
+        let away = x_mean - self.x_mid;
+        let variance = 1.0 / n + 1.0 / self.points as f64 + away * away / self.x_squares;
+        let mut misses: Vec<f64> = older.iter().map(|p| p.1 - self.at(p.0)).collect();
+        let height = (self.slope * away).abs();
+        !misses.is_empty()
+            && median(&mut misses).abs() <= errors * self.scatter * variance.sqrt() + 0.02 * height
     }
 
     fn freedom(&self) -> usize {
@@ -77,9 +94,9 @@ impl Line {
     }
 }
 
-/// The middle of `values`, the lower of two; not empty.
+/// The middle of `values`, the upper of two; not empty.
 fn median(values: &mut [f64]) -> f64 {
-    let middle = (values.len() - 1) / 2;
+    let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
@@ -122,6 +139,15 @@ mod tests {
         let line = Line::through(&points).unwrap();
         assert_eq!((line.slope, line.at(100.0)), (2.0, 203.0));
         assert!(line.is_trend());
+        assert_eq!(line.reaches(203.0), Some((100.0, [100.0; 2])));
+    }
+
+    #[test]
+    fn what_was_flat_before_is_no_part_of_the_ramp() {
+        let ramp: Vec<(f64, f64)> = (0..6).map(|x| (f64::from(x), f64::from(x))).collect();
+        let line = Line::through(&ramp).unwrap();
+        assert!(line.continues(&[(-2.0, -2.0), (-1.0, -1.0)]));
+        assert!(!line.continues(&[(-2.0, 0.0), (-1.0, 0.0)]));
     }
 
     #[test]

@@ -19,8 +19,8 @@ const UNKNOWN_PRIOR: f64 = 1.0;
 /// What is left of the evidence of a sign that stays still, if later ones haven't come either.
 const NOT_YET: f64 = 0.25;
 /// Two signs in the fault's order, and against it.
-const IN_ORDER: f64 = 1.3;
-const OUT_OF_ORDER: f64 = 0.6;
+const IN_ORDER: f64 = 1.5;
+const OUT_OF_ORDER: f64 = 0.4;
 
 /// A signal that left its usual course, and when it did first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,5 +137,104 @@ impl Signature {
             }
         }
         log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predict::pack::{Pack, builtin};
+
+    fn table() -> SignalTable {
+        let packs: Vec<Pack> = ["zimbra", "host"].map(|name| builtin(name).unwrap().unwrap()).into();
+        SignalTable::new(&packs)
+    }
+
+    /// Ranks what moved, a minute between two signs, with `still` measured and at rest.
+    fn rank(table: &SignalTable, moved: &[(&str, Movement)], still: &[&str]) -> Vec<(String, f64)> {
+        let moved: Vec<Moved> = (0..)
+            .zip(moved)
+            .map(|(i, (name, moves))| Moved {
+                signal: table.find(name).unwrap(),
+                moves: *moves,
+                at: Timestamp(i * 60_000),
+            })
+            .collect();
+        let still = still.iter().map(|name| table.find(name).unwrap()).collect();
+        let ranked = Signatures::new(table).rank(&moved, &still);
+        ranked.iter().map(|r| (table.faults()[r.fault].name.clone(), r.probability)).collect()
+    }
+
+    #[test]
+    fn every_fault_is_known_by_its_own_signs() {
+        let table = table();
+        for fault in table.faults() {
+            let mut seen = BTreeSet::new();
+            // A signal cannot move both ways at once (clock_skew has either).
+            let signs = fault.evidence.iter().filter(|e| seen.insert(&e.signal));
+            let moved: Vec<(&str, Movement)> = signs.map(|e| (e.signal.as_str(), e.moves)).collect();
+            let ranked = rank(&table, &moved, &[]);
+            assert_eq!(ranked[0].0, fault.name, "{ranked:?}");
+            assert!(ranked[0].1 > 0.5, "{ranked:?}");
+        }
+    }
+
+    #[test]
+    fn a_deferred_queue_alone_is_an_outage_outside() {
+        let table = table();
+        let ranked = rank(&table, &[("mta_queue_deferred", Movement::Up)], &["mta_queue_active"]);
+        assert_eq!(ranked[0].0, "remote_outage");
+        assert!((0.5..0.9).contains(&ranked[0].1), "{ranked:?}");
+    }
+
+    #[test]
+    fn a_stuck_scanner_is_known_by_three_signs_of_the_ones_it_has() {
+        let table = table();
+        let moved = [
+            ("clamd_threads_idle", Movement::Down),
+            ("clamd_queue", Movement::Up),
+            ("mta_queue_active", Movement::Up),
+        ];
+        let ranked =
+            rank(&table, &moved, &["lmtp_received", "mta_queue_deferred", "cpu_user", "add_message_time"]);
+        assert_eq!(ranked[0].0, "clamd_stuck");
+        assert!(ranked[0].1 > 0.9, "{ranked:?}");
+    }
+
+    #[test]
+    fn what_no_fault_moves_has_no_hypothesis() {
+        let table = table();
+        assert_eq!(rank(&table, &[("mta_rejected", Movement::Up)], &[]), []);
+        assert_eq!(rank(&table, &[("mta_queue_deferred", Movement::Down)], &[]), []);
+        assert_eq!(Signatures::new(&table).rank(&[], &BTreeSet::new()), []);
+    }
+
+    #[test]
+    fn a_sign_at_rest_speaks_against_a_fault() {
+        let table = table();
+        let probability = |still: &[&str]| rank(&table, &[("index_read", Movement::Up)], still)[0].1;
+        let [still, unmeasured] = [probability(&["search_time"]), probability(&[])];
+        assert!(still < unmeasured, "{still} {unmeasured}");
+    }
+
+    #[test]
+    fn order_tells_a_leak_from_a_burst() {
+        let table = table();
+        let leak = [("heap_used", Movement::Up), ("gc_time", Movement::Up), ("soap_time", Movement::Up)];
+        let burst = [("gc_time", Movement::Up), ("heap_used", Movement::Up), ("soap_time", Movement::Up)];
+        let [leak, burst] = [leak, burst].map(|moved| {
+            let ranked = rank(&table, &moved, &[]);
+            ranked.iter().find(|r| r.0 == "heap_leak").map_or(0.0, |r| r.1)
+        });
+        assert!(leak > burst, "{leak} {burst}");
+    }
+
+    #[test]
+    fn probabilities_are_a_share_of_one() {
+        let table = table();
+        let ranked = rank(&table, &[("mta_queue_active", Movement::Up), ("cpu_user", Movement::Up)], &[]);
+        let sum: f64 = ranked.iter().map(|r| r.1).sum();
+        assert!(sum < 1.0 && ranked.iter().all(|r| r.1 > 0.0), "{ranked:?}");
+        assert!(ranked.is_sorted_by(|a, b| a.1 >= b.1));
     }
 }

@@ -8,6 +8,10 @@ use std::fmt::Write;
 use crate::sample::Timestamp;
 use crate::sim::page::Reading;
 
+/// Labels that the scrape of the demo adds, and that history must carry too, to be of the same series.
+pub const JOB: &str = "mail";
+pub const HOST: &str = "mail.example";
+
 /// Pages of the past, oldest first.
 #[derive(Debug, Default)]
 pub struct History {
@@ -55,7 +59,7 @@ impl History {
 
 /// The label set of a reading as the JSON object that Prometheus would give.
 fn metric(reading: &Reading, instance: &str) -> String {
-    let mut labels = vec![("__name__", reading.name), ("instance", instance), ("job", "mail")];
+    let mut labels = vec![("__name__", reading.name), ("host", HOST), ("instance", instance), ("job", JOB)];
     labels.extend(reading.labels);
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
     format!("{{{}}}", pairs.join(","))

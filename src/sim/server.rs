@@ -3,7 +3,6 @@
 //! `/metrics` and `/api/v1/query_range` are what Foreshock reads; `/remedy` verifies a webhook and performs
 //! it on the host; `/api/annotations` and `/api/v2/alerts` count as a Grafana and an Alertmanager would.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use axum::routing::{get, patch, post};
 use axum::{Form, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::sample::Timestamp;
@@ -24,12 +24,17 @@ use crate::sim::receiver::{Received, signature_is_valid};
 
 /// The remedy that the host knows how to perform.
 pub const REMEDY: &str = "restart_clamd_then_amavis";
+/// What the runner needs for it: it lets scans under way end, restarts clamd, then amavis.
+pub const REMEDY_SECONDS: f64 = 240.0;
 
 /// Everything behind the simulated server.
 #[derive(Debug)]
 pub struct World {
     pub host: MailHost,
     pub received: Received,
+    /// When the remedy that was asked for takes hold, and when the last one did.
+    remedy_due: Option<Timestamp>,
+    pub healed_at: Option<Timestamp>,
     history: History,
     history_step_ms: i64,
     instance: String,
@@ -44,16 +49,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Takes a host and what a Prometheus would have kept of it.
-    pub fn new(host: MailHost, clock: Clock, history_step_seconds: u32, webhook_secret: String) -> Self {
-        let world = World {
-            host,
-            received: Received::default(),
-            history: History::default(),
-            history_step_ms: i64::from(history_step_seconds) * 1000,
-            instance: "mail.example:9100".into(),
-            webhook_secret,
-        };
+    /// Puts a world under a clock.
+    pub fn new(world: World, clock: Clock) -> Self {
         Shared { world: Arc::new(Mutex::new(world)), clock }
     }
 
@@ -70,12 +67,8 @@ impl Shared {
         }
     }
 
-    /// Serves on a free port of loopback; returns its address and the task to run.
-    pub async fn bind(
-        &self,
-    ) -> std::io::Result<(SocketAddr, impl Future<Output = std::io::Result<()>> + use<>)> {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+    /// Serves until its task is dropped.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/api/v1/query_range", get(range_by_url).post(range_by_form))
@@ -83,17 +76,36 @@ impl Shared {
             .route("/api/annotations", post(annotate))
             .route("/api/annotations/{id}", patch(change_annotation))
             .route("/api/v2/alerts", post(alerts))
-            .with_state(self.clone());
-        Ok((address, async move { axum::serve(listener, routes).await }))
+            .with_state(self);
+        axum::serve(listener, routes).await
     }
 }
 
 impl World {
+    /// Takes a host, nothing of whose past is kept yet. `instance` is the label that history carries.
+    pub fn new(host: MailHost, history_step_seconds: u32, instance: String, webhook_secret: String) -> Self {
+        World {
+            host,
+            received: Received::default(),
+            remedy_due: None,
+            healed_at: None,
+            history: History::default(),
+            history_step_ms: i64::from(history_step_seconds) * 1000,
+            instance,
+            webhook_secret,
+        }
+    }
+
     /// Steps the host up to `now` and keeps a page of history at each history step.
     pub fn catch_up(&mut self, now: Timestamp) {
         let step_ms = (STEP_SECONDS * 1000.0) as i64;
         while self.host.now().plus_ms(step_ms) <= now {
             self.host.step();
+            if self.remedy_due.is_some_and(|due| self.host.now() >= due) {
+                self.remedy_due = None;
+                self.healed_at = Some(self.host.now());
+                self.host.restart_clamd();
+            }
             if self.host.now().0 % self.history_step_ms == 0 {
                 let readings = page::readings(self.host.readings());
                 self.history.keep(self.host.now(), &readings, &self.instance);
@@ -145,7 +157,7 @@ async fn remedy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     let valid = signature_is_valid(&world.webhook_secret, &headers, &body);
     match world.received.webhook(now, valid, &body) {
         Some(remedy) if remedy == REMEDY => {
-            world.host.restart_clamd();
+            world.remedy_due.get_or_insert(now.plus_ms((REMEDY_SECONDS * 1000.0) as i64));
             StatusCode::NO_CONTENT
         }
         Some(_) => StatusCode::NO_CONTENT,

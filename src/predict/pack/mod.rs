@@ -119,6 +119,15 @@ pub enum Movement {
     Silent,
 }
 
+impl From<Direction> for Movement {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Up => Movement::Up,
+            Direction::Down => Movement::Down,
+        }
+    }
+}
+
 /// A value of a signal at which users feel a fault.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impact {

@@ -1,0 +1,427 @@
+//! What incidents must make of the disturbances that a site knows, told as scenarios over a small site.
+//!
+//! Each series has a true mean and spread, and its surprise is what a perfect detector would say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand_distr::{Distribution, Normal};
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::SeedableRng;
+
+use super::event::{Event, EventKind, Incident, Severity, State};
+use super::{Budget, FINDING_SURPRISE_MIN, Finding, IncidentSettings, Incidents, Observed, View};
+use crate::detect::Kind;
+use crate::predict::pack::builtin;
+use crate::predict::signals::{SignalRef, SignalTable};
+use crate::sample::{Labels, Timestamp};
+use crate::series::registry::{EntityId, SeriesId};
+
+const STEP_SECONDS: u32 = 15;
+const BUDGET: Budget = Budget { pages_per_week: 1.0, tickets_per_week: 7.0 };
+
+struct Series {
+    labels: Labels,
+    entity: EntityId,
+    entity_name: Arc<str>,
+    signal: Option<SignalRef>,
+    mean: f64,
+    spread: f64,
+}
+
+struct Seen(BTreeMap<SeriesId, Observed>);
+
+impl View for Seen {
+    fn now(&self, series: SeriesId) -> Option<Observed> {
+        self.0.get(&series).copied()
+    }
+}
+
+struct Site {
+    incidents: Incidents,
+    series: Vec<Series>,
+    seen: Seen,
+    at: Timestamp,
+    random: Pcg64,
+    events: Vec<Event>,
+}
+
+fn table() -> Arc<SignalTable> {
+    Arc::new(SignalTable::new(&[builtin("zimbra").unwrap().unwrap(), builtin("host").unwrap().unwrap()]))
+}
+
+fn settings() -> IncidentSettings {
+    IncidentSettings::new("home".into(), STEP_SECONDS, BUDGET)
+}
+
+impl Site {
+    fn new(settings: IncidentSettings) -> Self {
+        Site {
+            incidents: Incidents::new(settings, table()),
+            series: Vec::new(),
+            seen: Seen(BTreeMap::new()),
+            at: Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap(),
+            random: Pcg64::seed_from_u64(5),
+            events: Vec::new(),
+        }
+    }
+
+    /// Adds a series of a host; gives its place.
+    fn add(&mut self, host: &str, metric: &str, label: (&str, &str), mean: f64, spread: f64) -> usize {
+        let labels = Labels::new(&[("__name__", metric), ("instance", host), label]);
+        let known = self.series.iter().find(|s| &*s.entity_name == host).map(|s| s.entity);
+        let entity = known.unwrap_or(EntityId(self.series.len() as u32));
+        let entity_name: Arc<str> = host.into();
+        let series = SeriesId(self.series.len() as u32);
+        let signal = self.incidents.admit(series, &labels, entity, &entity_name);
+        self.series.push(Series { labels, entity, entity_name, signal, mean, spread });
+        self.series.len() - 1
+    }
+
+    fn admit_all(&mut self) {
+        for (place, s) in self.series.iter().enumerate() {
+            self.incidents.admit(SeriesId(place as u32), &s.labels, s.entity, &s.entity_name);
+        }
+    }
+
+    /// One tick. `course` says how far off its mean a series is, besides noise; `None` is no data.
+    fn tick(&mut self, course: impl Fn(usize) -> Option<f64>) {
+        self.at = self.at.plus_ms(1000 * i64::from(STEP_SECONDS));
+        let mut findings = Vec::new();
+        for (place, s) in self.series.iter().enumerate() {
+            let series = SeriesId(place as u32);
+            let Some(off) = course(place) else {
+                if let Some(seen) = self.seen.0.get_mut(&series) {
+                    seen.has_data = false;
+                }
+                continue;
+            };
+            let z = Normal::new(0.0, 1.0).unwrap().sample(&mut self.random) + off / s.spread;
+            let surprise = -libm::log10(libm::erfc(z.abs() / std::f64::consts::SQRT_2).max(1e-12)) as f32;
+            let observed = Observed {
+                at: self.at,
+                value: s.mean + z * s.spread,
+                expected: s.mean,
+                low: s.mean - 2.0 * s.spread,
+                high: s.mean + 2.0 * s.spread,
+                surprise,
+                has_data: true,
+            };
+            self.seen.0.insert(series, observed);
+            if surprise >= FINDING_SURPRISE_MIN {
+                findings.push(s.finding(series, observed, Kind::Derivative));
+            }
+        }
+        self.give(findings);
+    }
+
+    fn give(&mut self, mut findings: Vec<Finding>) {
+        findings.sort_by(|a, b| (&a.entity_name, &a.labels).cmp(&(&b.entity_name, &b.labels)));
+        self.incidents.step(self.at, &findings, &self.seen, &mut self.events);
+    }
+
+    fn ticks(&mut self, count: usize, course: impl Fn(usize) -> Option<f64>) {
+        (0..count).for_each(|_| self.tick(&course));
+    }
+
+    fn calm(&mut self, count: usize) {
+        self.ticks(count, |_| Some(0.0));
+    }
+
+    fn kinds(&self) -> Vec<EventKind> {
+        self.events.iter().map(|event| event.event).collect()
+    }
+
+    fn last(&self) -> &Incident {
+        self.events.last().unwrap().incident.as_ref().unwrap()
+    }
+
+    /// Runs until the first event, at most `most` ticks; gives how many it took.
+    fn until_event(&mut self, most: usize, course: impl Fn(usize, usize) -> Option<f64>) -> Option<usize> {
+        let before = self.events.len();
+        for tick in 1..=most {
+            self.tick(|place| course(tick, place));
+            if self.events.len() > before {
+                return Some(tick);
+            }
+        }
+        None
+    }
+}
+
+impl Series {
+    fn finding(&self, series: SeriesId, observed: Observed, detector: Kind) -> Finding {
+        Finding {
+            series,
+            labels: self.labels.clone(),
+            entity: self.entity,
+            entity_name: self.entity_name.clone(),
+            signal: self.signal,
+            at: observed.at,
+            value: observed.value,
+            expected: observed.expected,
+            low: observed.low,
+            high: observed.high,
+            surprise: observed.surprise,
+            detector,
+        }
+    }
+}
+
+/// A mail host as Carbonio's exporters show it.
+fn mail_host() -> Site {
+    let mut site = Site::new(settings());
+    site.add("mta1", "postfix_queue_stat", ("queue", "active"), 30.0, 5.0);
+    site.add("mta1", "postfix_queue_stat", ("queue", "deferred"), 40.0, 5.0);
+    site.add("mta1", "clamav_threads_idle", ("", ""), 8.0, 0.7);
+    site.add("mta1", "clamav_queue_length", ("", ""), 2.0, 1.0);
+    site.add("mta1", "mailboxd_lmtp_rcvd_msgs", ("", ""), 100.0, 10.0);
+    site.add("mta1", "node_cpu_seconds_total", ("mode", "user"), 3.0, 0.3);
+    site.add("mta1", "mailboxd_soap_ms_avg", ("", ""), 30.0, 3.0);
+    site.calm(300);
+    assert_eq!(site.events, []);
+    site
+}
+
+const ACTIVE: usize = 0;
+const DEFERRED: usize = 1;
+const IDLE: usize = 2;
+const SCAN_QUEUE: usize = 3;
+const RECEIVED: usize = 4;
+const CPU: usize = 5;
+
+#[test]
+fn a_ramp_of_the_deferred_queue_is_an_incident_within_four_ticks() {
+    let mut site = mail_host();
+    // It leaves its 0.999 quantile, 3.3 spreads, with the first of these.
+    let took = site
+        .until_event(4, |tick, place| Some(if place == DEFERRED { 15.0 + 5.0 * tick as f64 } else { 0.0 }));
+    assert!(took.is_some());
+    let incident = site.last();
+    assert_eq!(incident.fault.as_deref(), Some("remote_outage"));
+    assert_eq!(incident.remedy.as_deref(), Some("flush_queue"));
+    assert_eq!((incident.entity.as_str(), incident.movers.len()), ("mta1", 1));
+    assert!(incident.severity >= Severity::Ticket);
+    assert!(incident.summary.starts_with("mta1: deferred queue at "), "{}", incident.summary);
+}
+
+#[test]
+fn a_stuck_scanner_is_known_forecast_and_cleared() {
+    let mut site = mail_host();
+    let from = site.at;
+    let course = |site: &Site, place: usize| {
+        let minutes = site.at.since(from) as f64 / 60_000.0;
+        let backlog = 40.0 * (minutes - 2.0).max(0.0);
+        Some(match place {
+            IDLE => -(2.0 * minutes).min(8.0),
+            SCAN_QUEUE | ACTIVE => backlog,
+            RECEIVED => -(20.0 * minutes).min(90.0),
+            CPU => -(0.5 * minutes).min(2.5),
+            _ => 0.0,
+        })
+    };
+    let mut foreseen = None;
+    for tick in 0..36 {
+        let offsets: Vec<Option<f64>> = (0..site.series.len()).map(|place| course(&site, place)).collect();
+        site.tick(|place| offsets[place]);
+        let told = site.events.last().and_then(|event| event.incident.as_ref());
+        if let Some(prediction) = told.and_then(|incident| incident.prediction.clone()) {
+            foreseen.get_or_insert((tick, prediction));
+        }
+    }
+    let incident = site.last().clone();
+    assert_eq!(incident.fault.as_deref(), Some("clamd_stuck"), "{incident:#?}");
+    assert_eq!(incident.remedy.as_deref(), Some("restart_clamd_then_amavis"));
+    assert_eq!(incident.severity, Severity::Page);
+    let (tick, _) = foreseen.unwrap();
+    assert!(tick < 24, "foreseen at tick {tick}");
+    // The active queue holds 1,000 messages 26 minutes after the fault.
+    let prediction = incident.prediction.unwrap();
+    let [early, at, late] = [prediction.earliest, prediction.impact_at, prediction.latest]
+        .map(|t| t.since(from) as f64 / 60_000.0);
+    assert!(early <= 26.2 && 26.2 <= late, "{early} {at} {late}");
+    assert!((20.0..32.0).contains(&at), "{at}");
+    assert_eq!(prediction.what, "delivery over 15 min late");
+    assert!(incident.summary.contains("looks like clamd_stuck"), "{}", incident.summary);
+
+    site.calm(60);
+    let resolved = site.events.last().unwrap();
+    assert_eq!(resolved.event, EventKind::Resolved);
+    assert_eq!(site.last().state, State::Resolved);
+    assert_eq!(site.kinds().iter().filter(|kind| **kind == EventKind::Opened).count(), 1);
+    let seqs: Vec<u32> = site.events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (0..seqs.len() as u32).collect::<Vec<_>>());
+    assert!(seqs.len() < 12, "{} events are too many", seqs.len());
+}
+
+#[test]
+fn a_spike_and_two_days_of_noise_are_no_incidents() {
+    let mut site = mail_host();
+    site.tick(|place| Some(if place == DEFERRED { 22.0 } else { 0.0 }));
+    site.calm(2 * 5760);
+    assert_eq!(site.events, []);
+}
+
+#[test]
+fn what_breaks_together_is_one_incident_and_what_does_not_is_two() {
+    let mut site = Site::new(settings());
+    site.add("mta1", "postfix_queue_stat", ("queue", "active"), 30.0, 5.0);
+    site.add("mta2", "postfix_queue_stat", ("queue", "active"), 30.0, 5.0);
+    site.add("web1", "some_app_errors", ("", ""), 10.0, 2.0);
+    site.calm(100);
+    site.ticks(30, |_| Some(60.0));
+    let open: Vec<&Incident> = site.incidents.open().collect();
+    let entities: Vec<_> = open.iter().map(|incident| incident.entities.join(" ")).collect();
+    assert_eq!(entities, ["mta1 mta2", "web1"]);
+}
+
+#[test]
+fn no_data_never_clears() {
+    let mut site = mail_host();
+    site.ticks(10, |place| Some(if place == DEFERRED { 60.0 } else { 0.0 }));
+    assert_eq!(site.incidents.open().count(), 1);
+    site.ticks(1000, |place| (place != DEFERRED).then_some(0.0));
+    assert_eq!(site.incidents.open().count(), 1);
+    // Gone for good is no calm either: a person decides.
+    site.incidents.retire(SeriesId(DEFERRED as u32));
+    site.seen.0.remove(&SeriesId(DEFERRED as u32));
+    site.ticks(100, |place| (place != DEFERRED).then_some(0.0));
+    let id = site.incidents.open().next().unwrap().id.clone();
+    assert!(site.incidents.resolve(site.at, &id, "ann", &mut site.events));
+    assert!(site.last().summary.starts_with("Resolved by ann after "), "{}", site.last().summary);
+    assert!(!site.incidents.resolve(site.at, &id, "ann", &mut site.events));
+}
+
+#[test]
+fn silence_alone_is_only_recorded() {
+    let mut site = mail_host();
+    for _ in 0..40 {
+        site.at = site.at.plus_ms(1000 * i64::from(STEP_SECONDS));
+        let silent = site.series.iter().enumerate().map(|(place, s)| {
+            let series = SeriesId(place as u32);
+            let last = site.seen.0[&series];
+            s.finding(series, Observed { at: site.at, surprise: 6.0, has_data: false, ..last }, Kind::Silence)
+        });
+        site.give(silent.collect());
+    }
+    assert_eq!(site.last().severity, Severity::Info);
+    assert!(site.last().summary.contains("has given no data since"), "{}", site.last().summary);
+}
+
+#[test]
+fn a_disk_that_fills_slowly_is_a_ticket_before_it_is_a_page() {
+    let mut site = Site::new(settings());
+    site.add("store1", "node_filesystem_avail_bytes", ("mountpoint", "/opt"), 6e11, 1e7);
+    let mut severities = Vec::new();
+    // A terabyte a day: 14 hours are left. The detectors take the slope as usual.
+    for tick in 0..3000 {
+        site.at = site.at.plus_ms(1000 * i64::from(STEP_SECONDS));
+        let value = 6e11 - 1e12 / 5760.0 * f64::from(tick);
+        let observed = Observed {
+            at: site.at,
+            value,
+            expected: value,
+            low: value,
+            high: value,
+            surprise: 0.3,
+            has_data: true,
+        };
+        site.seen.0.insert(SeriesId(0), observed);
+        site.give(Vec::new());
+        if let Some(event) = site.events.last() {
+            severities.push(event.incident.as_ref().unwrap().severity);
+        }
+    }
+    severities.dedup();
+    assert_eq!(severities, [Severity::Ticket, Severity::Page]);
+    let incident = site.last();
+    assert_eq!(incident.fault.as_deref(), Some("disk_fill"));
+    assert_eq!(incident.movers[0].detector, Kind::Limit);
+    let left = incident.prediction.as_ref().unwrap().impact_at.since(site.at) as f64 / 3600.0 / 1000.0;
+    let truth = (6e11 / 1e12 * 24.0) - 3000.0 / 240.0;
+    assert!((left - truth).abs() < 0.2, "{left} h, in truth {truth} h");
+}
+
+#[test]
+fn learning_stops_while_it_lasts_and_goes_on_with_a_new_normal() {
+    let mut site = mail_host();
+    let (moved, other) = (SeriesId(DEFERRED as u32), SeriesId(CPU as u32));
+    assert!(site.incidents.learning(moved));
+    let course = |place| Some(if place == DEFERRED { 60.0 } else { 0.0 });
+    site.ticks(20, course);
+    assert!(!site.incidents.learning(moved) && site.incidents.learning(other));
+    site.ticks(6 * 240, course);
+    assert!(site.incidents.learning(moved));
+}
+
+#[test]
+fn a_person_takes_it_on() {
+    let mut site = mail_host();
+    site.ticks(10, |place| Some(if place == DEFERRED { 60.0 } else { 0.0 }));
+    let id = site.incidents.open().next().unwrap().id.clone();
+    assert!(!site.incidents.acknowledge(site.at, "0123", "ann", &mut site.events));
+    assert!(site.incidents.acknowledge(site.at, &id, "ann", &mut site.events));
+    assert_eq!(site.last().state, State::Acknowledged);
+    assert_eq!(site.incidents.get(&id).unwrap().state, State::Acknowledged);
+    site.calm(40);
+    assert_eq!(site.last().state, State::Resolved);
+}
+
+#[test]
+fn no_more_incidents_are_open_than_the_bound_allows() {
+    let mut site = Site::new(IncidentSettings { open_max: 2, ..settings() });
+    for host in ["a", "b", "c", "d"] {
+        site.add(host, &format!("{host}_errors"), ("", ""), 10.0, 1.0);
+    }
+    site.ticks(10, |_| Some(30.0));
+    assert_eq!(site.incidents.open().count(), 2);
+    assert!(site.incidents.drops().incidents > 0);
+    let mut few = Site::new(IncidentSettings { movers_max: 3, watched_max: 0, ..settings() });
+    for host in ["a", "b", "c", "d"] {
+        few.add(host, "postfix_queue_stat", ("queue", "active"), 10.0, 1.0);
+    }
+    few.ticks(1, |_| Some(30.0));
+    assert_eq!((few.incidents.drops().movers, few.incidents.drops().watched), (1, 4));
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let course = |tick: usize, place: usize| {
+        Some(match place {
+            ACTIVE | SCAN_QUEUE if (50..120).contains(&tick) => 8.0 * (tick - 50) as f64,
+            DEFERRED if tick > 90 && tick < 150 => 50.0,
+            _ => 0.0,
+        })
+    };
+    let run = |stop: Option<usize>| {
+        let mut site = mail_host();
+        for tick in 0..300 {
+            if stop == Some(tick) {
+                let bytes = postcard::to_stdvec(&site.incidents.save()).unwrap();
+                let state = postcard::from_bytes(&bytes).unwrap();
+                site.incidents = Incidents::load(settings(), table(), state);
+                site.admit_all();
+            }
+            site.tick(|place| course(tick, place));
+        }
+        serde_json::to_string(&site.events).unwrap()
+    };
+    let never = run(None);
+    assert!(never.contains("incident.resolved"));
+    for stop in [30, 53, 70, 100, 160] {
+        assert_eq!(run(Some(stop)), never, "stopped at {stop}");
+    }
+}
+
+#[test]
+fn a_known_past_of_false_alarms_raises_what_a_page_takes() {
+    let mut site = Site::new(settings());
+    site.add("web1", "some_app_errors", ("", ""), 10.0, 1.0);
+    site.calm(100);
+    let before = site.incidents.thresholds();
+    for _ in 0..12 {
+        site.ticks(8, |_| Some(6.0));
+        site.calm(200);
+    }
+    assert!(site.incidents.thresholds()[1] > before[1] + 5.0, "{before:?} {:?}", site.incidents.thresholds());
+}
