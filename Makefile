@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
 demo: build ## build, then watch a simulated mail host break and heal
-	target/release/foreshock demo
+	target/release/foreshock demo --once
 
 build: deps ## the binary, target/release/foreshock
 	$(CARGO) build --release --locked
