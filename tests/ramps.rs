@@ -4,7 +4,7 @@
 //! peers, for a few of these. `cargo test --test ramps -- --nocapture` prints the table.
 
 use foreshock::engine::{Engine, Input, Settings};
-use foreshock::incident::event::{Event, EventKind};
+use foreshock::incident::event::{Event, EventKind, Incident};
 use foreshock::predict::pack::builtin;
 use foreshock::sample::{Batch, Timestamp, ValueKind};
 use rand::{RngExt, SeedableRng};
@@ -36,13 +36,15 @@ enum Noise {
     },
     /// A queue that fills for a minute and is flushed.
     SawTooth,
+    /// A batch of mail that is put off for five seconds, each minute and a half.
+    Batches,
 }
 
 impl Noise {
     /// One second's size of it: slopes are told in these.
     fn deviation(self) -> f64 {
         match self {
-            Noise::Rest => 1.0,
+            Noise::Rest | Noise::Batches => 1.0,
             Noise::Gaussian { sd } | Noise::Lingering { sd } => sd,
             Noise::Poisson { mean } => mean.sqrt(),
             Noise::SawTooth => 17.0,
@@ -63,6 +65,13 @@ impl Noise {
                     10.0 * sd + away
                 }
                 Noise::SawTooth => 20.0 + (i % 60) as f64 + 2.0 * gauss,
+                Noise::Batches => {
+                    if i % 90 < 5 {
+                        70.0 + gauss
+                    } else {
+                        50.0 + gauss
+                    }
+                }
             };
             value.round().max(0.0)
         };
@@ -136,6 +145,42 @@ fn check(noise: Noise, slopes: &[f64], calm: bool) {
         late.is_empty(),
         "{noise:?}: one incident within {TICKS_MAX} ticks, not (slope, seed, ticks) {late:?}"
     );
+}
+
+/// Half an hour without history: batches are news once or twice, and then they are usual.
+#[test]
+fn what_comes_again_and_again_is_soon_no_news() {
+    let opened = opened(&tell(&mut Engine::new(settings()), 0, &Noise::Batches.values(0)));
+    println!("opened at {opened:?}");
+    assert!((1..=3).contains(&opened.len()), "{opened:?}");
+}
+
+/// A host that is watched from nothing, whose forty series all double now and then: the first such time is news,
+/// and while it is told of it is learnt, or it would never end.
+#[test]
+fn what_is_odd_while_little_is_known_becomes_usual() {
+    let mut rng = Pcg64::seed_from_u64(0);
+    let (mut engine, mut events) = (Engine::new(settings()), Vec::new());
+    for second in 0..600 {
+        let load = if second % 150 < 40 { 2e-4 } else { 1e-4 };
+        let mut batch = Batch::new("scrape:mta1".into());
+        for i in 0..40 {
+            let (name, noise): (_, f64) = (format!("seconds_{i}"), rng.sample(StandardNormal));
+            let labels = &mut [("__name__", name.as_str()), ("instance", "mta1:9100")];
+            batch.push(
+                labels,
+                ValueKind::Gauge,
+                Timestamp(BEGIN_MS + second * 1000 - 630),
+                load * noise.exp(),
+            );
+        }
+        engine.step(Input::Samples(batch), &mut events);
+        let open_s = |incident: &Incident| second - incident.opened_at.since(Timestamp(BEGIN_MS)) / 1000;
+        assert!(engine.incidents().iter().all(|incident| open_s(incident) < 140), "at {second} s");
+    }
+    let opened = opened(&events);
+    println!("opened at {opened:?}");
+    assert!((1..=5).contains(&opened.len()), "{opened:?}");
 }
 
 #[test]

@@ -168,6 +168,8 @@ impl Engine {
             EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
         self.incidents.step(due.at, &findings, &view, out);
         self.frozen = self.incidents.not_learning();
+        // Where there is no idea of the usual yet, keeping one from learning would keep the incident open.
+        self.frozen.retain(|series| self.shards.iter().any(|shard| shard.knows(*series)));
         for shard in &mut self.shards {
             for series in shard.retire() {
                 self.registry.retire(series, due.at);

@@ -13,6 +13,7 @@ use super::local_time::LocalTime;
 use crate::detect::univariate::{Row, Univariate};
 use crate::detect::{Band, Kind, Tick};
 use crate::kernel::Lanes;
+use crate::kernel::tail::GROWN_SAMPLES;
 use crate::sample::{CHUNK, Mask, Sample, Timestamp};
 use crate::series::block::Change;
 use crate::series::head::{Head, HeadLimits, LaneRef, SeriesState};
@@ -64,7 +65,7 @@ pub(super) struct Context<'e> {
     pub at: Timestamp,
     pub registry: &'e Registry,
     pub local_time: &'e LocalTime,
-    /// Series that an open incident keeps from learning.
+    /// Known series that an open incident keeps from learning.
     pub frozen: &'e BTreeSet<SeriesId>,
     /// Surprises below this are not told.
     pub surprise_min: f32,
@@ -181,6 +182,13 @@ impl Shard {
         let raw = |x: f64| block.raw(home.lane, x as f32);
         let band = Band { expected: raw(band.expected), low: raw(band.low), high: raw(band.high) };
         Some(Seen { last: block.last(home.lane), band, surprise, state })
+    }
+
+    /// Whether a series of this shard has a past long enough to say what is usual.
+    pub(super) fn knows(&self, series: SeriesId) -> bool {
+        let Some(home) = self.head.lane_of(series) else { return false };
+        let age = self.watches.get(home.block).map_or(0, |watch| watch.univariate.age(home.lane));
+        age as f32 >= GROWN_SAMPLES
     }
 
     pub(super) fn head(&self) -> &Head {

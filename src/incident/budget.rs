@@ -9,8 +9,8 @@
 //! meets the budget. Chance: the evidence of one series is a random walk with a drift down (`mover`), whose
 //! excursions beyond w are about as frequent as `looks · 10^(-0.92 w)`; 0.92 solves `1 - θ = 10^(-1.2 θ)` for
 //! surprises that are exponential and a drift of 1.2. So a site begins with a threshold from the number of
-//! looks alone, and what its own past shows takes over within weeks. A case that turned out to be a known
-//! fault, or that a person took on, was no false alarm and isn't counted.
+//! looks alone, and what its own past shows takes over within weeks. A case in which several signs of a known
+//! fault agreed, or that a person took on, was no false alarm and isn't counted.
 
 use serde::{Deserialize, Serialize};
 

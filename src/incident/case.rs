@@ -41,6 +41,23 @@ pub(super) struct Opened {
     pub acknowledged: bool,
 }
 
+impl Opened {
+    /// Whether something besides its weight says that it was no false alarm: a person, a limit ahead, or several
+    /// signals that a known fault moves. One signal alone always looks like some fault.
+    pub fn is_credible(&self) -> bool {
+        let told = &self.incident;
+        let named = told.hypotheses.iter().find(|h| told.fault.as_ref() == Some(&h.fault));
+        let signs: BTreeSet<&str> = told
+            .movers
+            .iter()
+            .filter(|mover| named.is_some_and(|named| named.evidence.contains(&mover.series)))
+            .filter_map(|mover| mover.signal.as_deref())
+            .collect();
+        let told_to_people = told.severity > Severity::Info;
+        self.acknowledged || !told_to_people || told.prediction.is_some() || signs.len() > 1
+    }
+}
+
 /// What is thought of a case at one tick.
 #[derive(Clone, Debug)]
 pub(super) struct Assessment {
@@ -192,4 +209,61 @@ fn reached(house: &House, signal: crate::predict::signals::SignalRef) -> Option<
         Limit::Share { of, share } => format!("{} reaches {:.0} % of {of}", meaning.reads, share * 100.0),
         Limit::Due => format!("{} comes", meaning.reads),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{Hypothesis, Mover, State};
+    use super::*;
+    use crate::detect::Kind;
+    use crate::sample::Labels;
+
+    fn mover(signal: &str, host: &str) -> Mover {
+        Mover {
+            series: Labels::new(&[("__name__", signal), ("host", host)]),
+            signal: Some(signal.into()),
+            at: Timestamp(0),
+            value: 9.0,
+            unit: None,
+            expected: 1.0,
+            low: 0.0,
+            high: 2.0,
+            surprise: 6.0,
+            detector: Kind::Derivative,
+        }
+    }
+
+    /// A page that blames `fault` on all its movers.
+    fn opened(fault: Option<&str>, movers: Vec<Mover>) -> Opened {
+        let evidence = movers.iter().map(|mover| mover.series.clone()).collect();
+        let hypothesis = fault.map(|fault| Hypothesis { fault: fault.into(), probability: 0.8, evidence });
+        let incident = Incident {
+            id: "a".into(),
+            site: "home".into(),
+            entity: "mx1".into(),
+            entities: vec!["mx1".into()],
+            opened_at: Timestamp(0),
+            resolved_at: None,
+            severity: Severity::Page,
+            state: State::Open,
+            fault: fault.map(String::from),
+            probability: fault.map(|_| 0.8),
+            hypotheses: hypothesis.into_iter().collect(),
+            movers,
+            prediction: None,
+            remedy: None,
+            summary: String::new(),
+        };
+        Opened { incident, seq: 1, told_at: Timestamp(0), acknowledged: false }
+    }
+
+    #[test]
+    fn a_fault_is_credible_by_several_signals_and_not_by_one_on_several_hosts() {
+        let one = vec![mover("mta_queue_deferred", "mx1"), mover("mta_queue_deferred", "mx2")];
+        assert!(!opened(Some("remote_outage"), one.clone()).is_credible());
+        let two = vec![mover("mta_queue_deferred", "mx1"), mover("mta_deferrals", "mx1")];
+        assert!(opened(Some("remote_outage"), two.clone()).is_credible());
+        assert!(!opened(None, two).is_credible(), "two movers without a fault are only weight");
+        assert!(Opened { acknowledged: true, ..opened(None, one) }.is_credible());
+    }
 }

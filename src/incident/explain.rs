@@ -142,16 +142,17 @@ fn bytes(value: f64, rest: &str) -> String {
 fn number(value: f64) -> String {
     let size = value.abs();
     // Whole numbers, and what has three digits before the point, need none after it.
-    if !size.is_finite() || size >= 100.0 || (size.fract() == 0.0) {
+    if size == 0.0 {
+        return "0".into();
+    }
+    if !size.is_finite() || size >= 100.0 || size.fract() == 0.0 {
         return format!("{value:.0}");
     }
-    let digits = if size >= 10.0 {
-        1
-    } else if size >= 1.0 {
-        2
-    } else {
-        3
-    };
+    if size < 1e-3 {
+        return format!("{value:.2e}");
+    }
+    // cannot fail: 1e-3 to 100 has a logarithm of -3 to 1
+    let digits = (2 - libm::floor(libm::log10(size)) as i32) as usize;
     let text = format!("{value:.digits$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -190,6 +191,8 @@ mod tests {
             (12345.6, "ms", "12346 ms"),
             (2.4649, "s", "2.46 s"),
             (0.0420, "s", "0.042 s"),
+            (0.000_064, "s", "6.40e-5 s"),
+            (-0.0, "", "0"),
             (99.95, "%", "100 %"),
             (-2.5, "", "-2.5"),
             (1536.0, "bytes", "1.5 KiB"),

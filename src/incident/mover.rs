@@ -83,9 +83,11 @@ impl Track {
         let surprise = now.surprise.min(SURPRISE_MAX);
         self.evidence = (KEEP * self.evidence + f64::from(surprise) - DRIFT).max(0.0);
         self.peak = self.peak.max(self.evidence);
-        // No data is no calm.
+        // A lone odd value ends no calm, or of many movers one would always keep the incident open. No data is no calm.
         if surprise >= CALM_SURPRISE {
-            self.calm = 0;
+            if self.evidence >= REAL_EVIDENCE {
+                self.calm = 0;
+            }
         } else if now.has_data {
             self.calm = self.calm.saturating_add(1);
         }
@@ -176,6 +178,17 @@ mod tests {
         let before = track.clone();
         track.take(observed(&finding(0, 12.0)));
         assert_eq!(track, before);
+    }
+
+    #[test]
+    fn a_lone_odd_value_ends_no_calm_and_two_do() {
+        let mut track = Track::begin(&finding(0, 6.0));
+        let mut after = |second, surprise| {
+            track.take(Observed { surprise, ..observed(&finding(second, 0.0)) });
+            track.calm
+        };
+        let calm = (1..=9).map(|second| after(second, 0.4)).last();
+        assert_eq!((calm, after(10, 4.0), after(11, 4.0)), (Some(9), 9, 0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Past, Thresholds};
 use super::case::{Case, Opened};
-use super::event::{Event, Incident, Severity};
+use super::event::{Event, Incident};
 use super::mover::Track;
 use super::watch::Watches;
 use super::{
@@ -148,12 +148,7 @@ impl IncidentState {
     fn close(&mut self, number: u64) {
         let Some(case) = self.cases.remove(&number) else { return };
         self.in_case.retain(|_, in_case| *in_case != number);
-        let meant = |opened: &Opened| {
-            let told = &opened.incident;
-            let known = told.fault.is_some() || told.prediction.is_some();
-            known || opened.acknowledged || told.severity == Severity::Info
-        };
-        if !case.opened.as_ref().is_some_and(meant) {
+        if !case.opened.as_ref().is_some_and(Opened::is_credible) {
             self.past.record(case.peak);
         }
     }

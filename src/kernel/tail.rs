@@ -17,8 +17,8 @@ pub const SURPRISE_MAX: f32 = 12.0;
 /// Samples a lane must have before it can surprise anyone.
 pub const WARM_SAMPLES: f32 = 100.0;
 /// Samples until a surprise counts whole: what a shorter past says of rare values is half guessed, and all
-/// series of a new site come out of their warm-up at the same time.
-const GROWN_SAMPLES: f32 = 300.0;
+/// series of a new site come out of their warm-up at the same time. Until then nothing keeps a series from learning.
+pub const GROWN_SAMPLES: f32 = 300.0;
 /// Samples until the yardstick of the statistic is good enough to learn its tail.
 const SETTLED_SAMPLES: f32 = 30.0;
 /// A past of n samples speaks of probabilities down to 1/n; the Pareto tail may reach so many decades further
