@@ -144,9 +144,9 @@ const HISTORY_ROWS: i64 = 20 * 60;
 const GAUGES: usize = 60;
 const COUNTERS: usize = 40;
 
-/// A level that is another at each time and for each series.
+/// A level that is another at each time and for each series, and falls as well as rises: it is no counter.
 fn level(series: usize, at_ms: i64) -> f64 {
-    1000.0 * series as f64 + (at_ms / 60_000 % 97) as f64 + 0.125
+    1000.0 * series as f64 + (at_ms / 60_000 * 37 % 97) as f64 + 0.125
 }
 
 /// Writes 20 hours into `server` and lets Foreshock read them.
