@@ -31,7 +31,7 @@ use support::{Foreshock, now_ms, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Samples of the fleet's past, from which detectors learn.
-const PAST_SECONDS: i64 = 300;
+const PAST_SECONDS: i64 = 420;
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{name}: {error}")))

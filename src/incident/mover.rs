@@ -33,7 +33,7 @@ pub(super) struct Track {
     pub signal: Option<SignalRef>,
     /// When the run began.
     pub since: Timestamp,
-    /// The value that was odd first or most: of equals the latest.
+    /// The value furthest off its course: see `is_worse`.
     pub worst: Observed,
     pub detector: Kind,
     pub evidence: f64,
@@ -91,7 +91,7 @@ impl Track {
         } else if now.has_data {
             self.calm = self.calm.saturating_add(1);
         }
-        let is_worst = surprise >= self.worst.surprise.min(SURPRISE_MAX);
+        let is_worst = is_worse(&now, &self.worst);
         if is_worst {
             self.worst = now;
         }
@@ -118,6 +118,16 @@ impl Track {
     pub fn silent_ms(&self, at: Timestamp) -> i64 {
         at.since(self.seen_at)
     }
+}
+
+/// Outside of its band before inside, since the way back to normal is odd too; then the odder, then the further
+/// out; of equals the later.
+fn is_worse(now: &Observed, before: &Observed) -> bool {
+    let is_outside = |o: &Observed| o.value < o.low || o.value > o.high;
+    let odd = |o: &Observed| o.surprise.min(SURPRISE_MAX);
+    let bands = |o: &Observed| (o.value - o.expected).abs() / (o.high - o.low);
+    let by_oddness = is_outside(now).cmp(&is_outside(before)).then(odd(now).total_cmp(&odd(before)));
+    by_oddness.then(bands(now).total_cmp(&bands(before))).is_ge()
 }
 
 fn observed(finding: &Finding) -> Observed {
@@ -189,6 +199,15 @@ mod tests {
         };
         let calm = (1..=9).map(|second| after(second, 0.4)).last();
         assert_eq!((calm, after(10, 4.0), after(11, 4.0)), (Some(9), 9, 0));
+    }
+
+    #[test]
+    fn the_way_back_to_normal_is_odd_and_not_the_worst() {
+        let mut track = Track::begin(&finding(0, 5.5));
+        for (second, value, surprise) in [(1, 150.0, 5.5), (2, 9.0, 5.5), (3, 9.0, 12.0)] {
+            track.take(Observed { value, surprise, ..observed(&finding(second, 0.0)) });
+        }
+        assert_eq!((track.worst.value, track.moves()), (150.0, Movement::Up));
     }
 
     #[test]
