@@ -76,7 +76,9 @@ fn course(house: &House, at: Timestamp, track: &Track) -> String {
     }
     let unit = track.signal.map_or("", |signal| house.table.unit(signal));
     let value = quantity(track.worst.value, unit);
-    let [low, high] = [track.worst.low, track.worst.high].map(|v| quantity(v, ""));
+    // The band of a count or a size ends at nothing, where its detectors know only numbers.
+    let floor = if track.worst.value >= 0.0 && track.worst.expected >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let [low, high] = [track.worst.low.max(floor), track.worst.high].map(|v| quantity(v, ""));
     let usual = if low == high { format!("usually {low}") } else { format!("usually {low} to {high}") };
     format!("{name} at {value} ({usual}) since {since}")
 }
