@@ -364,7 +364,10 @@ impl Outbox {
     fn lock(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.stale {
-            inner.acting = Acting::of_store(self.settings.policy.clone(), self.store.load()?);
+            let loaded = self.store.load()?;
+            // The commit may have reached the disk although it failed here; then nobody has queued its records.
+            loaded.pending.iter().for_each(|record| inner.queue.push_missing(record));
+            inner.acting = Acting::of_store(self.settings.policy.clone(), loaded);
             inner.stale = false;
         }
         Ok(inner)

@@ -33,7 +33,15 @@ impl Acting {
                 continue;
             }
             let id = delivery_id(&case.incident.id, &transition, &sink);
-            match self.enqueue(new_record(id, sink.clone(), event), out) {
+            let record = new_record(id, sink.clone(), event);
+            // What was told of must end, or it would stand for ever; there is one end for each beginning.
+            let taken = if event.event == EventKind::Resolved {
+                out.records.push(record);
+                Ok(())
+            } else {
+                self.enqueue(record, out)
+            };
+            match taken {
                 Ok(()) => drop(case.notes.entry(sink).or_default()),
                 Err(_) => self.dropped += 1,
             }

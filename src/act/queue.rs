@@ -70,6 +70,14 @@ impl Queue {
         self.len == 0
     }
 
+    /// Pushes what is not there yet, in flight or not.
+    pub fn push_missing(&mut self, record: &OutboxRecord) {
+        let lane = self.lanes.get(&Lane::of(record));
+        if !lane.is_some_and(|waiting| waiting.tickets.iter().any(|ticket| ticket.id == record.id)) {
+            self.push(record);
+        }
+    }
+
     pub fn push(&mut self, record: &OutboxRecord) {
         let untried_update = record.event.event == EventKind::Updated && record.attempts == 0;
         let ticket = Ticket {

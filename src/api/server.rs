@@ -41,6 +41,7 @@ pub fn router(handle: Handle, token: Option<&BearerToken>, remote_write: Option<
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
+        .route("/api/v1/incidents/{id}/resolve", post(incidents::resolve))
         .route("/api/v1/actions", get(actions::waiting))
         .route("/api/v1/actions/{id}/approve", post(actions::approve))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
@@ -57,7 +58,8 @@ pub fn router(handle: Handle, token: Option<&BearerToken>, remote_write: Option<
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .merge(guarded.layer(from_fn_with_state(gate, auth::check)))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        // 503 and not 408: a remote-write sender throws away what was refused with a 4xx.
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(from_fn(error::as_json))
         .with_state(handle)
 }

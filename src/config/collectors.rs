@@ -335,10 +335,13 @@ fn kafka_source(section: Section) -> KafkaSource {
 }
 
 /// Properties that have a key here, or on which the safety of offsets rests.
-const OWN_PROPERTIES: [(&str, &str); 5] = [
+const OWN_PROPERTIES: [(&str, &str); 8] = [
     ("bootstrap.servers", "use `brokers`"),
     ("metadata.broker.list", "use `brokers`"),
     ("group.id", "use `group`"),
+    ("group.instance.id", "remove it: each data_dir has a name of its own"),
+    ("partition.assignment.strategy", "remove it: partitions are taken and given back all at once"),
+    ("enable.partition.eof", "remove it: it tells when a backlog has been read"),
     ("enable.auto.commit", "remove it: an offset is committed once what it carried is on disk"),
     ("enable.auto.offset.store", "remove it: an offset is committed once what it carried is on disk"),
 ];

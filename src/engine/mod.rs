@@ -246,6 +246,11 @@ impl Engine {
         self.incidents.open().cloned().collect()
     }
 
+    /// It is no later than this: what a source claims beyond it neither counts nor moves time.
+    pub fn bound(&mut self, now: Timestamp) {
+        self.ticker.bound(now);
+    }
+
     /// Goes on without a clock until one is given again: while the past is read once more, after a restart.
     pub fn forget_clock(&mut self) {
         self.ticker.forget_clock();

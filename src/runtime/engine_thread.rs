@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::durable::snapshot::{Snapshot, SnapshotError};
 use crate::durable::store::StoreError;
 use crate::engine::{Engine, EngineState, Input};
+use crate::incident::event::EventKind;
 use crate::runtime::ledger::Ledger;
 use crate::runtime::pulse::Pulse;
 use crate::runtime::snapshots::{Positions, Snapshots};
@@ -121,6 +122,7 @@ impl EngineThread {
         }
         if !batch.is_empty() {
             self.metrics.accepted(batch.len());
+            self.engine.bound(self.clock.now());
             self.step(Input::Samples(batch))?;
         }
         let due = self.pulse.batch_done();
@@ -143,6 +145,10 @@ impl EngineThread {
             self.measure();
         }
         self.ledger.record(&events)?;
+        // What scrapes led to cannot be read again: an incident that opens must not hang on the next interval.
+        if events.iter().any(|event| event.event == EventKind::Opened) {
+            self.snapshots.hurry();
+        }
         self.settle()
     }
 

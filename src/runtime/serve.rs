@@ -288,14 +288,11 @@ impl Work {
         orders: &mpsc::Sender<Order>,
         mut phase: watch::Receiver<Phase>,
     ) -> Result<Infallible, ServeError> {
+        // What was missed is read from Kafka and Prometheus at once, and the ticks put it in order. History is read
+        // from one kind of source at a time: it may reach back months, and nothing could wait for that long. Today's
+        // samples come after both: beside the past they would make it late.
         let catching_up = *phase.borrow() == Phase::CatchingUp;
-        let mut consumers = None;
-        // What was missed is read from everywhere at once, and the ticks put it in order. History is read from
-        // one kind of source at a time: it may reach back months, and nothing could wait for that long.
-        if catching_up {
-            self.live = Some(Live::start(&self.config, &self.outfit));
-            consumers = Some(self.consume()?);
-        }
+        let consumers = if catching_up { Some(self.consume()?) } else { None };
         let tails = history::read(&self.config, &self.outfit, &self.positions, self.since).await;
         let tails = tails.map_err(CollectError::from)?;
         let consumers = consumers.map_or_else(|| self.consume(), Ok)?;
@@ -303,7 +300,7 @@ impl Work {
         // An error here and below says that the engine thread ended, which `run` hears of by itself.
         let _ = orders.send(Order::GoLive).await;
         let _ = phase.wait_for(|phase| *phase == Phase::Live).await;
-        let live = self.live.get_or_insert_with(|| Live::start(&self.config, &self.outfit));
+        let live = self.live.insert(Live::start(&self.config, &self.outfit));
         live.follow(tails, self.config.step_seconds, &self.outfit)?;
         tracing::info!("live");
         if let Some(dispatcher) = self.dispatcher.take() {

@@ -22,6 +22,9 @@ use crate::telemetry::{Metrics, Stage};
 /// Where to read on in each source that can be read again.
 pub type Positions = BTreeMap<String, Position>;
 
+/// Between two snapshots, however much happens.
+const HURRY: Duration = Duration::from_secs(5);
+
 /// Writes snapshots of one engine.
 pub struct Snapshots {
     path: PathBuf,
@@ -52,6 +55,12 @@ impl Snapshots {
             self.writing = None;
         }
         sleep_until(self.next).await;
+    }
+
+    /// Wants the next snapshot soon, if the last one is not quite new.
+    pub fn hurry(&mut self) {
+        let began = self.next.checked_sub(self.interval).unwrap_or(self.next);
+        self.next = self.next.min((began + HURRY).max(Instant::now()));
     }
 
     /// Starts writing a snapshot, unless one is being written.

@@ -84,6 +84,9 @@ pub struct Ticker {
     watermarks: Watermarks,
     /// Ticks up to this one are due whatever the sources say.
     finished: Option<i64>,
+    /// The present, as `bound` said last.
+    #[serde(skip)]
+    ceiling: Option<Timestamp>,
 }
 
 impl Ticker {
@@ -98,6 +101,7 @@ impl Ticker {
             next: None,
             watermarks: Watermarks::new(step_ms),
             finished: None,
+            ceiling: None,
         }
     }
 
@@ -117,7 +121,8 @@ impl Ticker {
     /// A batch is atomic: all its samples are accepted before it is observed.
     pub fn accept(&mut self, series: SeriesId, sample: Sample) -> Result<(), Dropped> {
         let Sample { at, value } = sample;
-        let ahead = self.watermarks.clock().is_some_and(|clock| at.since(clock) > self.limits.ahead_ms_max);
+        let present = self.watermarks.clock().or(self.ceiling);
+        let ahead = present.is_some_and(|present| at.since(present) > self.limits.ahead_ms_max);
         if ahead || at.0 > LAST_MS {
             return Err(Dropped::AheadOfClock);
         }
@@ -141,12 +146,20 @@ impl Ticker {
 
     /// A batch of `source` has been accepted whose newest sample is of `latest`.
     pub fn observe(&mut self, source: &Source, latest: Timestamp, lateness_ms: i64) {
-        self.watermarks.observe(source, latest.min(Timestamp(LAST_MS)), lateness_ms, self.limits.sources_max);
+        let present = self.ceiling.map_or(Timestamp(LAST_MS), |ceiling| ceiling.plus_ms(self.step_ms));
+        let latest = latest.min(present).min(Timestamp(LAST_MS));
+        self.watermarks.observe(source, latest, lateness_ms, self.limits.sources_max);
     }
 
     /// The clock is now at least this far; it never goes back.
     pub fn clock(&mut self, now: Timestamp) {
         self.watermarks.advance_clock(now);
+    }
+
+    /// It is no later than this, whether or not there is a clock: a bound for what a source may claim while the
+    /// past is read, when no clock may drive the ticks.
+    pub fn bound(&mut self, now: Timestamp) {
+        self.ceiling = Some(now);
     }
 
     /// Goes on without a clock until one is given again: while the past is read once more, after a restart.

@@ -58,12 +58,31 @@ pub async fn acknowledge(
     body: Bytes,
 ) -> Result<Json<Incident>, ApiError> {
     let by = who(&body)?;
-    if !find(&handle, id.clone()).await?.is_open() {
+    command(&handle, id, |incident| Command::Acknowledge { incident, by }).await
+}
+
+/// `POST /api/v1/incidents/{id}/resolve`, body `{"by":"NAME"}` or none: somebody says that it is over.
+pub async fn resolve(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Incident>, ApiError> {
+    let by = who(&body)?;
+    command(&handle, id, |incident| Command::Resolve { incident, by }).await
+}
+
+/// Has the engine obey, if the incident is open; answers with the incident as it is after that.
+async fn command(
+    handle: &Handle,
+    id: String,
+    command: impl FnOnce(String) -> Command,
+) -> Result<Json<Incident>, ApiError> {
+    if !find(handle, id.clone()).await?.is_open() {
         return Err(ApiError::Conflict(format!("incident {id} is over")));
     }
-    let command = Command::Acknowledge { incident: id.clone(), by };
+    let command = command(id.clone());
     handle.ask(|reply| Ask::Command { command, reply }).await?;
-    Ok(Json(find(&handle, id).await?.incident))
+    Ok(Json(find(handle, id).await?.incident))
 }
 
 /// Reads who asks from a request body.

@@ -39,9 +39,9 @@ pub async fn write(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, ApiError> {
-    if *handle.phase.borrow() == Phase::WarmingUp {
+    if *handle.phase.borrow() != Phase::Live {
         // Today's samples would end yesterday for the engine; a sender keeps them for two hours at least.
-        return Err(ApiError::Busy { what: "Foreshock is reading history".into(), retry_seconds: 5 });
+        return Err(ApiError::Busy { what: "Foreshock is reading the past".into(), retry_seconds: 5 });
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let refused = |error: RemoteWriteError| {
