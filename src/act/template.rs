@@ -1,5 +1,6 @@
-//! Templates of the operator: bodies and headers in minijinja, bounded in work and size.
+//! Templates of the operator: bodies and headers in minijinja, bounded in steps and in what they print.
 //!
+//! What a template keeps in between (`{% set a = a ~ a %}` in a loop) has no bound: the text is as trusted as the program.
 //! They see `id` and the event's own fields (`event`, `at`, `incident`, `action`, …). In a body `{{ … }}` prints JSON:
 //! a string comes quoted and escaped, so no label can break out of its place. A name that is not there is an error.
 

@@ -7,7 +7,7 @@ use promql_parser::parser::{self, Expr, VectorSelector};
 
 use crate::sample::Labels;
 
-/// Longest text that is parsed. An expression nests by a level a byte, and each level takes stack when its tree is dropped.
+/// Longest text that is parsed.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 /// Patterns in one selector: the compiled form of each may take megabytes.
 const PATTERNS_MAX: usize = 16;
@@ -35,10 +35,46 @@ pub enum SelectorError {
     Patterns { text: String },
 }
 
+/// Whether `text` is at most a name and one pair of braces.
+///
+/// The parser takes whole expressions, panics at durations that no `Duration` holds (`up[1e99:]`), and nests as
+/// deep as it is asked to; so nothing but what a selector is made of may reach it.
+fn is_bare(text: &str) -> bool {
+    let text = text.trim();
+    let braces =
+        text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').unwrap_or(text.len());
+    let (name, braces) = text.split_at(braces);
+    let braces = braces.trim_start().as_bytes();
+    if name.starts_with(|c: char| c.is_ascii_digit()) || braces.first().is_some_and(|&b| b != b'{') {
+        return false;
+    }
+    let mut quote = None;
+    let mut i = 0;
+    while i < braces.len() {
+        match (quote, braces[i]) {
+            // The parser's lexer takes a backslash so in backticks as well.
+            (Some(_), b'\\') => i += 1,
+            (Some(open), byte) if byte == open => quote = None,
+            (Some(_), _) => {}
+            (None, byte @ (b'"' | b'\'' | b'`')) => quote = Some(byte),
+            (None, b'}') => return i + 1 == braces.len(),
+            // A comment could hide a quote from this walk.
+            (None, b'#') => return false,
+            (None, _) => {}
+        }
+        i += 1;
+    }
+    // Open to the end: the parser says what is missing.
+    true
+}
+
 /// Reads an instant-vector selector of PromQL without offset or `@`; bounded in stack, memory and time.
 pub fn vector(text: &str) -> Result<VectorSelector, SelectorError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(SelectorError::TooLong { bytes: text.len() });
+    }
+    if !is_bare(text) {
+        return Err(SelectorError::NotASelector { text: text.to_owned() });
     }
     // Counts those within quotes too: more than a few are not asked for in earnest.
     if text.matches('~').count() > PATTERNS_MAX {
@@ -116,6 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_but_a_selector_reaches_the_parser() {
+        let many = "3".repeat(60);
+        for text in [
+            format!("(u[{many}0:]_)"),
+            format!("up[{many}m]"),
+            format!("up offset {many}y"),
+            "up @ 1e300".into(),
+            format!("up{{a=\"b\" # \"\n}}[{many}:] # \"\n}}"),
+            format!("up{{a=`\\``}}[{many}:]"),
+            many,
+        ] {
+            assert!(matches!(vector(&text), Err(SelectorError::NotASelector { .. })), "{text}");
+        }
+        for text in ["up", " up ", "up {}", r#"{a='}"',b="\"}",c=`}`}"#, r##"a:b{c!~"#[x]"}"##, r#"{a="b",}"#]
+        {
+            assert!(vector(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn no_text_takes_a_threads_stack_or_much_memory() {
         let hostile = |open: &str, middle: &str, close: &str| {
             let depth = (TEXT_BYTES_MAX - middle.len()) / (open.len() + close.len());
@@ -132,6 +188,7 @@ mod tests {
         hostile("", "up", " or up");
         hostile("up{a=\"", "up", "");
         assert!(matches!(vector(&"-".repeat(100_000)), Err(SelectorError::TooLong { bytes: 100_000 })));
+        hostile("up{", "a=\"b\"", "}");
         let patterns = format!("up{{{}}}", r#"a=~"\w{90}","#.repeat(17));
         assert!(matches!(vector(&patterns), Err(SelectorError::Patterns { .. })));
     }
