@@ -2,8 +2,9 @@
 //!
 //! A group holds at most `COLUMNS_MAX` signals; an entity with more has several groups. Signals take
 //! their columns in the order in which their lanes were given, which is the same for any number of shards.
+//! Each group fits its model anew at ticks of its own, so that no tick waits for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,13 +32,14 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn join(&mut self, entity: EntityId, cadence_seconds: u32, lane: LaneRef) {
+    pub(super) fn join(&mut self, entity: EntityId, name: &str, cadence_seconds: u32, lane: LaneRef) {
         let groups = self.by_entity.entry((entity, cadence_seconds)).or_default();
         let room = groups.iter_mut().enumerate().find_map(|(i, group)| Some((i, group.detector.join()?)));
         let (index, column) = match room {
             Some(place) => place,
             None => {
-                let mut group = Group::default();
+                let detector = Multivariate::with_phase(phase(name, groups.len()));
+                let mut group = Group { detector, ..Group::default() };
                 let Some(column) = group.detector.join() else { return };
                 groups.push(group);
                 (groups.len() - 1, column)
@@ -63,33 +65,40 @@ impl Groups {
         &mut self,
         context: &Context,
         head: &Head,
+        frozen: &[LaneRef],
         z: impl Fn(LaneRef) -> f32,
         odd: &mut Vec<Odd>,
     ) {
-        for ((_, cadence_seconds), groups) in &mut self.by_entity {
+        let place =
+            |lane: &LaneRef| self.columns.get(lane).map(|&(entity, cadence, i, _)| (entity, cadence, i));
+        let frozen: BTreeSet<(EntityId, u32, usize)> = frozen.iter().filter_map(place).collect();
+        for ((entity, cadence_seconds), groups) in &mut self.by_entity {
             if context.at.0.rem_euclid(i64::from(*cadence_seconds) * 1000) != 0 {
                 continue;
             }
             let tick = context.local_time.tick(context.at, *cadence_seconds);
-            for group in groups {
-                let series_of = |lane: LaneRef| head.block(lane.block).series(lane.lane);
-                let frozen =
-                    !context.frozen.is_empty()
-                        && group.lanes.iter().flatten().any(|lane| {
-                            series_of(*lane).is_some_and(|series| context.frozen.contains(&series))
-                        });
+            for (i, group) in groups.iter_mut().enumerate() {
+                let frozen = frozen.contains(&(*entity, *cadence_seconds, i));
                 group.z.clear();
                 group.z.extend(group.lanes.iter().map(|lane| lane.map_or(f32::NAN, &z)));
                 let together = group.detector.step(&tick, &group.z, !frozen);
                 if together.surprise < context.surprise_min {
                     continue;
                 }
-                let first =
-                    together.parts.first().and_then(|part| group.lanes[part.column]).and_then(series_of);
-                if let Some(series) = first {
+                let first = together.parts.first().and_then(|part| group.lanes[part.column]);
+                if let Some(series) = first.and_then(|lane| head.block(lane.block).series(lane.lane)) {
                     odd.push(Odd { series, surprise: together.surprise, detector: Kind::Multivariate });
                 }
             }
         }
     }
+}
+
+/// Spreads groups by the entity's name and their own place (FNV-1a): numbers of entities may differ from one
+/// installation to the next, names don't.
+fn phase(name: &str, group: usize) -> u64 {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    let hash = name.bytes().chain([0xFF, group as u8]).fold(0xCBF2_9CE4_8422_2325, mix);
+    // The low bits of a product know least of the name.
+    hash >> 32
 }

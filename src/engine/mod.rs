@@ -256,6 +256,11 @@ impl Engine {
         self.ticker.forget_clock();
     }
 
+    /// Ticks done since it was made or loaded.
+    pub fn ticks(&self) -> u64 {
+        self.stats.ticks
+    }
+
     /// Counts and sizes as of now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();

@@ -82,8 +82,10 @@ impl Shard {
     pub(super) fn tick(&mut self, context: &Context, arrivals: &[Arrival]) -> Vec<Odd> {
         self.head.ingest(context.at, arrivals, context.registry);
         let due: Vec<usize> = self.head.due_blocks(context.at).collect();
+        let frozen: Vec<LaneRef> =
+            context.frozen.iter().filter_map(|series| self.head.lane_of(*series)).collect();
         for &block in &due {
-            self.step_block(block, context);
+            self.step_block(block, context, &frozen);
         }
         let mut odd = Vec::new();
         for &block in &due {
@@ -91,14 +93,14 @@ impl Shard {
         }
         let Shard { watches, groups, head } = self;
         let z = |home: LaneRef| watches[home.block].row.z[home.lane / CHUNK][home.lane % CHUNK];
-        groups.step(context, head, z, &mut odd);
+        groups.step(context, head, &frozen, z, &mut odd);
         // Of two findings on one series the odder stands.
         odd.sort_by(|a, b| a.series.cmp(&b.series).then(b.surprise.total_cmp(&a.surprise)));
         odd.dedup_by_key(|o| o.series);
         odd
     }
 
-    fn step_block(&mut self, index: usize, context: &Context) {
+    fn step_block(&mut self, index: usize, context: &Context, frozen: &[LaneRef]) {
         let block = self.head.block_mut(index);
         let (cadence_seconds, chunks) = (block.cadence_seconds(), block.chunks());
         if index == self.watches.len() {
@@ -121,11 +123,9 @@ impl Shard {
             match change {
                 Change::Joined { lane, series } => {
                     watch.univariate.reset(lane);
-                    self.groups.join(
-                        context.registry.entity(series),
-                        cadence_seconds,
-                        LaneRef { block: index, lane },
-                    );
+                    let entity = context.registry.entity(series);
+                    let name = context.registry.entity_name(entity);
+                    self.groups.join(entity, name, cadence_seconds, LaneRef { block: index, lane });
                 }
                 Change::Left { lane, .. } => {
                     watch.univariate.reset(lane);
@@ -135,11 +135,9 @@ impl Shard {
             }
         }
         let mut learn = vec![Mask::ALL; chunks];
-        for home in context.frozen.iter().filter_map(|series| self.head.lane_of(*series)) {
-            if home.block == index {
-                let mask = &mut learn[home.lane / CHUNK];
-                *mask = mask.with(home.lane % CHUNK, false);
-            }
+        for home in frozen.iter().filter(|home| home.block == index) {
+            let mask = &mut learn[home.lane / CHUNK];
+            *mask = mask.with(home.lane % CHUNK, false);
         }
         let tick = context.local_time.tick(context.at, cadence_seconds);
         watch.univariate.step(&tick, &watch.x, &watch.seen, &learn, &mut watch.row);

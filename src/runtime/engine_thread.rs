@@ -135,11 +135,11 @@ impl EngineThread {
 
     fn step(&mut self, input: Input) -> Result<(), EngineThreadError> {
         let mut events = Vec::new();
-        let ticks_before = self.engine.stats().ticks;
+        let ticks_before = self.engine.ticks();
         let started = Instant::now();
         self.engine.step(input, &mut events);
         let took = started.elapsed();
-        let ticked = self.engine.stats().ticks > ticks_before;
+        let ticked = self.engine.ticks() > ticks_before;
         self.metrics.observe(if ticked { Stage::Tick } else { Stage::Accept }, took);
         if ticked {
             self.measure();

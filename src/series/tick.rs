@@ -217,11 +217,15 @@ fn put_in_order(arrivals: &mut Vec<Arrival>) {
             v => u8::from(!is_stale_marker(v)),
         }
     }
-    arrivals.sort_unstable_by(|a, b| {
-        let instant = (a.series, a.at).cmp(&(b.series, b.at));
-        instant.then_with(|| worth(b.value).cmp(&worth(a.value)).then(b.value.total_cmp(&a.value)))
+    // Two of one instant are rare: they are looked at once they lie side by side, not at each compare.
+    arrivals.sort_unstable_by_key(|arrival| (arrival.series, arrival.at));
+    arrivals.dedup_by(|next, kept| {
+        let same = (next.series, next.at) == (kept.series, kept.at);
+        if same && worth(next.value).cmp(&worth(kept.value)).then(next.value.total_cmp(&kept.value)).is_gt() {
+            kept.value = next.value;
+        }
+        same
     });
-    arrivals.dedup_by_key(|arrival| (arrival.series, arrival.at));
 }
 
 #[cfg(test)]
