@@ -3,6 +3,7 @@
 //! Nothing here reads a clock or a socket. Labels are kept as one canonical run of bytes, so that
 //! looking a series up is one hash and one compare, whatever the number of its labels.
 
+use std::any::Any;
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Range;
@@ -253,6 +254,16 @@ pub struct Position {
     pub next_offset: i64,
 }
 
+/// Something that is given back when its last holder is dropped.
+#[derive(Clone, Debug)]
+pub struct Held(#[expect(dead_code, reason = "held to be dropped")] Arc<dyn Any + Send + Sync>);
+
+impl Held {
+    pub fn new(share: impl Any + Send + Sync) -> Self {
+        Held(Arc::new(share))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
     key: Range<usize>,
@@ -270,6 +281,8 @@ pub struct Batch {
     pub lateness_ms: i64,
     /// Set where the source can be read again from an offset.
     pub position: Option<Position>,
+    /// What the batch keeps for itself while it is on its way, such as its share of a bounded memory.
+    pub held: Option<Held>,
     keys: Vec<u8>,
     entries: Vec<Entry>,
     samples: Vec<Sample>,
@@ -281,6 +294,7 @@ impl Batch {
             source,
             lateness_ms: 0,
             position: None,
+            held: None,
             keys: Vec::new(),
             entries: Vec::new(),
             samples: Vec::new(),
@@ -329,6 +343,12 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
+    }
+
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        self.keys.capacity() + entries + self.samples.capacity() * size_of::<Sample>()
     }
 
     /// The newest time in the batch.

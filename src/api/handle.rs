@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::act::Outbox;
 use crate::api::error::ApiError;
+use crate::api::room::Room;
 use crate::api::select::Select;
 use crate::clock::Clock;
 use crate::engine::{Command, SeriesView};
@@ -44,6 +45,8 @@ pub enum Ask {
 pub struct Handle {
     pub batches: mpsc::Sender<Batch>,
     pub asks: mpsc::Sender<Ask>,
+    /// For batches that were decoded and wait for the engine.
+    pub room: Room,
     /// Incidents, their events and actions, as they are on disk.
     pub outbox: Arc<Outbox>,
     pub phase: watch::Receiver<Phase>,
@@ -62,11 +65,18 @@ impl Handle {
         match timeout(self.queue_patience, self.batches.reserve()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(stopping()),
-            Err(_) => {
-                self.metrics.dropped("remote_write", "queue_full", 1);
-                Err(ApiError::Busy { what: "the engine's queue is full".into(), retry_seconds: 5 })
-            }
+            Err(_) => Err(self.full()),
         }
+    }
+
+    /// Waits until there is memory for a batch that has a place.
+    pub async fn room_for(&self, batch: &mut Batch) -> Result<(), ApiError> {
+        timeout(self.queue_patience, self.room.hold(batch)).await.map_err(|_| self.full())
+    }
+
+    fn full(&self) -> ApiError {
+        self.metrics.dropped("remote_write", "queue_full", 1);
+        ApiError::Busy { what: "the engine's queue is full".into(), retry_seconds: 5 }
     }
 
     /// Asks the outbox on a thread that may wait for the disk.

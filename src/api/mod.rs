@@ -7,6 +7,7 @@ pub mod auth;
 pub mod error;
 pub mod handle;
 pub mod listener;
+pub mod room;
 pub mod routes;
 pub mod select;
 pub mod server;

@@ -17,6 +17,7 @@ use crate::act::outbox::Settings;
 use crate::act::{Outbox, Policy};
 use crate::api::handle::{Ask, Handle, Phase};
 use crate::api::listener::Peer;
+use crate::api::room::Room;
 use crate::api::server::router;
 use crate::clock::Clock;
 use crate::config::{BearerToken, RemedyRoute, RemoteWrite};
@@ -58,6 +59,7 @@ fn world(phase: Phase, token: Option<&str>) -> World {
     let handle = Handle {
         batches: batches_tx,
         asks: asks_tx,
+        room: Room::new(1 << 20),
         outbox: Arc::clone(&outbox),
         phase,
         metrics: Arc::new(Metrics::new()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::read::Section;
-use super::scalar::show_duration;
+use super::scalar::{Bytes, show_duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -19,6 +19,7 @@ impl Default for Limits {
             label_bytes_max: 4096,
             labels_max: 64,
             queue_batches_max: 256,
+            queue_bytes_max: 256 << 20,
             open_incidents_max: 200,
             outbox_records_max: 10_000,
             snapshot_interval: 60 * SECOND,
@@ -39,6 +40,14 @@ pub(super) fn limits(root: &Section) -> Limits {
         label_bytes_max: count("label_bytes_max", default.label_bytes_max, 64, 65_536),
         labels_max: count("labels_max", default.labels_max, 1, 1024),
         queue_batches_max: count("queue_batches_max", default.queue_batches_max, 1, 65_536),
+        queue_bytes_max: section
+            .within(
+                "queue_bytes_max",
+                Bytes(default.queue_bytes_max as u64),
+                Bytes(Bytes::MIB)..=Bytes(64 * Bytes::GIB),
+                |bytes| bytes,
+            )
+            .as_usize(),
         open_incidents_max: count("open_incidents_max", default.open_incidents_max, 1, 10_000),
         outbox_records_max: count("outbox_records_max", default.outbox_records_max, 10, 1_000_000),
         snapshot_interval: span("snapshot_interval", default.snapshot_interval, SECOND, 3600 * SECOND),

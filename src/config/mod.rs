@@ -235,6 +235,8 @@ pub struct Limits {
     pub labels_max: usize,
     /// Batches waiting for the engine.
     pub queue_batches_max: usize,
+    /// Memory of remote-write batches waiting for the engine.
+    pub queue_bytes_max: usize,
     pub open_incidents_max: usize,
     pub outbox_records_max: usize,
     pub snapshot_interval: Duration,

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::act::sinks::SinkError;
 use crate::act::{self, Dispatcher, Outbox, Sinks};
 use crate::api::handle::{Handle, Phase};
+use crate::api::room::Room;
 use crate::api::server;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -144,10 +145,14 @@ impl Service {
         let (shown, phase) = watch::channel(start.phase());
         let (durable, durable_seen) = watch::channel(start.positions.clone());
         watch_queues(&metrics, &batches, &asks, &outbox, config.limits.outbox_records_max);
+        let room = Room::new(config.limits.queue_bytes_max);
+        let used = room.clone();
+        metrics.queue("remote_write_kib", room.kib_max(), move || used.kib_used());
 
         let handle = Handle {
             batches: batches.clone(),
             asks,
+            room,
             outbox: Arc::clone(&outbox),
             phase: phase.clone(),
             metrics: Arc::clone(&metrics),

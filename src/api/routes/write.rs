@@ -61,6 +61,7 @@ pub async fn write(
     handle.metrics.dropped("remote_write", "native_histogram", skipped.histograms);
     if !batch.is_empty() {
         batch.lateness_ms = limits.lateness.as_millis() as i64;
+        handle.room_for(&mut batch).await?;
         place.send(batch);
     }
     Ok(StatusCode::NO_CONTENT)
