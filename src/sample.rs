@@ -173,9 +173,12 @@ pub fn label_of<'k>(key: &'k [u8], name: &str) -> Option<&'k str> {
 
 /// Sorts `pairs` by name and appends them to `key`; of equal names the last wins, as in Prometheus relabelling.
 pub fn write_key(pairs: &mut [(&str, &str)], key: &mut Vec<u8>) {
-    pairs.sort_by_key(|(name, _)| *name);
+    let in_order = pairs.is_sorted_by(|(before, _), (name, _)| before < name);
+    if !in_order {
+        pairs.sort_by_key(|(name, _)| *name);
+    }
     for (i, (name, value)) in pairs.iter().enumerate() {
-        let repeated = pairs.get(i + 1).is_some_and(|(next, _)| next == name);
+        let repeated = !in_order && pairs.get(i + 1).is_some_and(|(next, _)| next == name);
         if value.is_empty() || repeated {
             continue;
         }

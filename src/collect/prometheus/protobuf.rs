@@ -32,6 +32,7 @@ impl<'m> Fields<'m> {
         Fields { rest: message }
     }
 
+    #[inline]
     fn field(&mut self) -> Result<(u64, Field<'m>), Malformed> {
         let tag = self.varint()?;
         let field = match tag & 7 {
@@ -52,7 +53,19 @@ impl<'m> Fields<'m> {
         }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
+        // Nearly all are tags and lengths of one byte.
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * i);
@@ -75,6 +88,7 @@ impl<'m> Fields<'m> {
 impl<'m> Iterator for Fields<'m> {
     type Item = Result<(u64, Field<'m>), Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
