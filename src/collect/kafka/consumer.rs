@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol, StreamConsumer,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -204,23 +202,21 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    /// Assigns by hand, to start each partition where the state in memory ends.
+    /// Assigns by hand, to start each partition where the state in memory ends. The protocol is the eager one
+    /// (`config` refuses another), so a list is all that is held from here on, or all that is given back. What is
+    /// held is taken from it: asking the client would wait for a group that no longer answers while it closes.
     fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let cooperative = matches!(client.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            seek(list, &self.positions).and_then(|()| {
-                if cooperative { client.incremental_assign(list) } else { client.assign(list) }
-            })
-        } else if cooperative {
-            client.incremental_unassign(list)
+        let is_given = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let done = if is_given {
+            seek(list, &self.positions).and_then(|()| client.assign(list))
         } else {
             client.unassign()
         };
-        if let Err(error) = done {
+        if let Err(error) = &done {
             self.metrics.error(PART, "rebalance");
             tracing::error!(target: "foreshock::kafka", %error, "partitions could not be assigned");
         }
-        let held = client.assignment().map(|held| partitions_in(&held)).unwrap_or_default();
+        let held = if is_given && done.is_ok() { partitions_in(list) } else { Vec::new() };
         tracing::info!(target: "foreshock::kafka", partitions = ?held, "partitions assigned");
         self.assigned.send_replace(held);
     }
