@@ -151,8 +151,13 @@ struct Problems(Vec<PackError>);
 
 impl Problems {
     fn at(&mut self, place: Location, what: String, mend: impl Into<String>) {
-        self.0.push(PackError { line: place.line(), column: place.column(), what, mend: mend.into() });
+        self.0.push(error_at(place, what, mend));
     }
+}
+
+/// The reader knows no place for a few faults, such as those of a tag; they are told at the file's start.
+fn error_at(place: Location, what: String, mend: impl Into<String>) -> PackError {
+    PackError { line: place.line().max(1), column: place.column().max(1), what, mend: mend.into() }
 }
 
 /// Reads and checks; all problems at once, in the order of the file.
@@ -213,12 +218,7 @@ fn syntax(error: &serde_saphyr::Error) -> PackError {
     let text = error.without_snippet().to_string();
     // The location has its own fields; what the parser adds in words would say it twice.
     let what = text.split(" at line ").next().unwrap_or(&text).trim();
-    PackError {
-        line: place.line(),
-        column: place.column(),
-        what: what.to_owned(),
-        mend: "models/zimbra.yaml shows the form".to_owned(),
-    }
+    error_at(place, what.to_owned(), "models/zimbra.yaml shows the form")
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>, problems: &mut Problems) {
@@ -398,6 +398,13 @@ faults:
         assert_eq!(queue.from[1].kind, Some(ValueKind::Counter));
         assert_eq!((queue.from[1].times, queue.notice_seconds), (0.001, 14_400.0));
         assert_eq!((pack.faults[0].prior, pack.faults[0].evidence[0].sure), (1.0, SURE));
+    }
+
+    #[test]
+    fn what_the_reader_cannot_place_is_told_at_the_start() {
+        let problems = Pack::from_yaml("remedies:\n m: x\n!2 remedies:").unwrap_err();
+        assert!(problems[0].to_string().starts_with("1:1: "), "{problems:?}");
+        assert!(problems[0].what.len() > 10, "{problems:?}");
     }
 
     #[test]
