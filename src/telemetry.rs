@@ -73,6 +73,13 @@ struct Attempt {
     outcome: &'static str,
 }
 
+/// One sink's notices or remedies in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Part {
+    sink: String,
+    what: &'static str,
+}
+
 struct Probe {
     queue: &'static str,
     length: Box<dyn Fn() -> usize + Send + Sync>,
@@ -88,6 +95,9 @@ pub struct Metrics {
     errors: Family<Why, Counter>,
     attempts: Family<Attempt, Counter>,
     sinks_disabled: Gauge,
+    outbox_waiting: Family<Part, Gauge>,
+    outbox_capacity: Gauge,
+    outbox_dropped: Family<Part, Counter>,
     queue_length: Family<QueueLabel, Gauge>,
     queue_capacity: Family<QueueLabel, Gauge>,
     probes: Mutex<Vec<Probe>>,
@@ -146,6 +156,9 @@ impl Metrics {
             errors: Family::default(),
             attempts: Family::default(),
             sinks_disabled: Gauge::default(),
+            outbox_waiting: Family::default(),
+            outbox_capacity: Gauge::default(),
+            outbox_dropped: Family::default(),
             queue_length: Family::default(),
             queue_capacity: Family::default(),
             probes: Mutex::default(),
@@ -180,6 +193,12 @@ impl Metrics {
             self.attempts.clone(),
         );
         r.register("disabled_sinks", "Sinks whose receivers want nothing more", self.sinks_disabled.clone());
+        let waiting = "Notices and remedies that wait in the outbox, by sink";
+        r.register("outbox_waiting_records", waiting, self.outbox_waiting.clone());
+        let capacity = "Notices, and apart from them remedies, that may wait for one sink";
+        r.register("outbox_capacity_records", capacity, self.outbox_capacity.clone());
+        let dropped = "Notices and remedies not sent because too many waited for the sink";
+        r.register("outbox_dropped_records", dropped, self.outbox_dropped.clone());
         r.register("queue_length_entries", "Entries waiting in a queue", self.queue_length.clone());
         r.register("queue_capacity_entries", "Entries that fit into a queue", self.queue_capacity.clone());
         r.register("known_series", "Series known", self.series.clone());
@@ -261,6 +280,20 @@ impl Metrics {
     /// Sets how many sinks are turned off because their receivers said so.
     pub fn sinks_disabled(&self, count: usize) {
         self.sinks_disabled.set(count as i64);
+    }
+
+    /// Sets what waits in the outbox, by sink and kind of record, and how much may.
+    pub fn outbox<'a>(&self, capacity: usize, parts: impl Iterator<Item = (&'a str, &'static str, usize)>) {
+        self.outbox_capacity.set(capacity as i64);
+        for (sink, what, count) in parts {
+            self.outbox_waiting.get_or_create(&Part { sink: sink.into(), what }).set(count as i64);
+        }
+    }
+
+    /// Sets how many records the outbox had no room for, since the process started.
+    pub fn outbox_dropped_in_all(&self, sink: &str, what: &'static str, count: u64) {
+        let part = Part { sink: sink.into(), what };
+        self.outbox_dropped.get_or_create(&part).inner().store(count, Ordering::Relaxed);
     }
 
     /// Has a queue's length asked for at each reading of the metrics.

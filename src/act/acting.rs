@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{end_steps, is_repeat, is_under_way, new_case, publish, say};
 use super::guard::{History, Policy};
+use super::room::{Part, Room};
 use super::verify::verify;
 use crate::durable::record::{Case, Changes, Disabled, OutboxRecord, Stage, Step};
 use crate::durable::store::Loaded;
@@ -45,9 +46,9 @@ pub enum Outcome {
 pub struct Acting {
     pub(super) policy: Policy,
     pub(super) state: ActingState,
-    /// Records that the outbox has room for.
-    pub(super) room: usize,
-    pub(super) dropped: u64,
+    pub(super) room: Room,
+    /// Records not made for want of room, since the last `take_dropped`.
+    pub(super) dropped: BTreeMap<Part, u64>,
 }
 
 impl Acting {
@@ -56,7 +57,7 @@ impl Acting {
     }
 
     pub fn resume(policy: Policy, state: ActingState) -> Self {
-        Acting { policy, state, room: usize::MAX, dropped: 0 }
+        Acting { policy, state, room: Room::without_bound(), dropped: BTreeMap::new() }
     }
 
     /// The state as the store gives it back: open cases, and the newest of the closed ones.
@@ -78,13 +79,13 @@ impl Acting {
     }
 
     /// Tells how many more records may be made; without it there is no bound.
-    pub fn set_room(&mut self, records: usize) {
-        self.room = records;
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
     }
 
-    /// Notices that were not recorded because the outbox was full.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// Records that were not made because their part of the outbox was full, since the last call.
+    pub fn take_dropped(&mut self) -> BTreeMap<Part, u64> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Takes in what the engine says, in its order. The events that come back are the ones to publish: those

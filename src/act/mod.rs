@@ -29,6 +29,7 @@ pub mod outbox;
 pub mod plan;
 pub mod queue;
 pub mod retry;
+pub mod room;
 pub mod sign;
 pub mod sinks;
 pub mod template;

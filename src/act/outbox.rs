@@ -16,12 +16,15 @@ use super::guard::Policy;
 use super::id::fingerprint;
 use super::queue::{Lane, Queue, Taken};
 use super::retry::{self, Next};
+use super::room::{Part, Room};
 use super::{Verdict, sinks};
 use crate::config::Config;
 use crate::durable::record::{Changes, Disabled, OutboxRecord, RecordState, Stage};
 use crate::durable::store::{Store, StoreError};
 use crate::incident::event::{Action, Event};
 use crate::sample::Timestamp;
+
+use tally::Tally;
 
 /// Events that a slow listener may fall behind before it misses some.
 const EVENTS_BEHIND_MAX: usize = 1_024;
@@ -30,6 +33,7 @@ const EVENTS_BEHIND_MAX: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub policy: Policy,
+    /// Notices, and apart from them remedies, that may wait for one sink.
     pub records_max: usize,
     /// Closed incidents are kept this long.
     pub retention: Duration,
@@ -66,28 +70,10 @@ pub struct Delivery {
     lane: Lane,
 }
 
-/// Attempts by how they went, of one sink.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub delivered: u64,
-    pub retried: u64,
-    pub failed: u64,
-}
-
-/// For metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutboxStats {
-    pub pending: usize,
-    /// Notices not recorded because the outbox was full.
-    pub dropped: u64,
-    pub disabled: BTreeSet<String>,
-    pub sinks: BTreeMap<String, Counts>,
-}
-
 struct Inner {
     acting: Acting,
     queue: Queue,
-    counts: BTreeMap<String, Counts>,
+    tally: Tally,
     /// A commit failed: `acting` may know what the disk does not, and is read anew.
     stale: bool,
 }
@@ -117,7 +103,7 @@ impl Outbox {
         let mut queue = Queue::default();
         loaded.pending.iter().for_each(|record| queue.push(record));
         let acting = Acting::of_store(settings.policy.clone(), loaded);
-        let inner = Inner { acting, queue, counts: BTreeMap::new(), stale: false };
+        let inner = Inner { acting, queue, tally: Tally::default(), stale: false };
         Ok(Outbox {
             store,
             settings,
@@ -184,11 +170,18 @@ impl Outbox {
 
     pub fn stats(&self) -> OutboxStats {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = inner.queue.waiting();
+        for sink in self.settings.policy.sinks.keys() {
+            waiting.entry(Part::new(sink, false)).or_default();
+            waiting.entry(Part::new(sink, true)).or_default();
+        }
         OutboxStats {
             pending: inner.queue.len(),
-            dropped: inner.acting.dropped(),
+            waiting,
+            capacity: self.settings.records_max,
+            dropped: inner.tally.dropped.clone(),
             disabled: inner.acting.state().disabled.keys().cloned().collect(),
-            sinks: inner.counts.clone(),
+            sinks: inner.tally.sinks.clone(),
         }
     }
 
@@ -198,6 +191,7 @@ impl Outbox {
     /// The disk; the record stays where it was.
     pub fn begin(&self, now: Timestamp) -> Result<Option<Delivery>, StoreError> {
         let mut inner = self.lock()?;
+        self.end_what_gave_way(&mut inner)?;
         while let Some(taken) = inner.queue.take(now) {
             let delivery = self.attempt(&mut inner, &taken, now);
             match delivery {
@@ -220,14 +214,6 @@ impl Outbox {
         now: Timestamp,
     ) -> Result<Option<Delivery>, StoreError> {
         let Some(mut record) = self.store.record(&taken.id)? else { return Ok(None) };
-        if taken.superseded {
-            record.state = match record.state {
-                RecordState::Standing => RecordState::Delivered { at: now },
-                _ => RecordState::Superseded { at: now },
-            };
-            self.commit(inner, &Changes { moved: vec![record], ..Changes::default() })?;
-            return Ok(None);
-        }
         if let Some(reason) = inner.acting.unwanted(&record, now) {
             let reason = reason.to_owned();
             let mut changes = inner.acting.settle(now, &record, &Outcome::Expired { reason: reason.clone() });
@@ -292,15 +278,27 @@ impl Outbox {
         if *verdict == Verdict::Gone {
             inner.queue.drop_all_of(&record.sink);
         }
-        let counts = inner.counts.entry(record.sink).or_default();
-        match (verdict, &record.state) {
-            (Verdict::Delivered { .. }, _) => counts.delivered += 1,
-            (_, RecordState::Failed { .. }) => counts.failed += 1,
-            (Verdict::Next { .. }, _) => {}
-            _ => counts.retried += 1,
-        }
+        inner.tally.attempt(record.sink, verdict, &record.state);
         self.changed.notify_one();
         Ok(changes.events)
+    }
+
+    /// Writes down the end of what a later record has taken the place of. A crash before it costs nothing: the queue
+    /// is built anew from the same records.
+    fn end_what_gave_way(&self, inner: &mut Inner) -> Result<(), StoreError> {
+        let mut changes = Changes::default();
+        for (id, at) in inner.queue.given_way() {
+            let Some(mut record) = self.store.record(id)? else { continue };
+            record.state = match record.state {
+                RecordState::Standing => RecordState::Delivered { at: *at },
+                RecordState::Pending => RecordState::Superseded { at: *at },
+                _ => continue,
+            };
+            changes.moved.push(record);
+        }
+        self.commit(inner, &changes)?;
+        inner.queue.forget_given_way();
+        Ok(())
     }
 
     /// The receiver wants nothing more: what waits for it has failed.
@@ -337,10 +335,13 @@ impl Outbox {
         decide: impl FnOnce(&mut Acting) -> Result<Changes, E>,
     ) -> Result<Vec<Event>, E> {
         let mut inner = self.lock()?;
-        let room = self.settings.records_max.saturating_sub(inner.queue.len());
-        inner.acting.set_room(room);
-        let changes = decide(&mut inner.acting)?;
-        self.commit(&mut inner, &changes)?;
+        let inner = &mut *inner;
+        let room = Room::new(self.settings.records_max, inner.queue.waiting());
+        inner.acting.set_room(room.clone());
+        let decided = decide(&mut inner.acting);
+        inner.tally.drops(inner.acting.take_dropped(), &room, self.settings.records_max);
+        let changes = decided?;
+        self.commit(inner, &changes)?;
         Ok(changes.events)
     }
 
@@ -374,5 +375,8 @@ impl Outbox {
     }
 }
 
+mod tally;
 #[cfg(test)]
 mod tests;
+
+pub use tally::{Counts, OutboxStats};

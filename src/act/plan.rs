@@ -4,6 +4,7 @@ use super::acting::Acting;
 use super::case::{new_record, say};
 use super::guard::{Refused, Route};
 use super::id::delivery_id;
+use super::room::Part;
 use crate::durable::record::{Case, Changes, Charge, OutboxRecord, Stage, Step};
 use crate::incident::event::{Action, Event, EventKind, Mode, Severity};
 use crate::sample::Timestamp;
@@ -41,9 +42,8 @@ impl Acting {
             } else {
                 self.enqueue(record, out)
             };
-            match taken {
-                Ok(()) => drop(case.notes.entry(sink).or_default()),
-                Err(_) => self.dropped += 1,
+            if taken.is_ok() {
+                case.notes.entry(sink).or_default();
             }
         }
     }
@@ -79,6 +79,9 @@ impl Acting {
                 if before.is_some_and(|i| case.steps[i].action.outcome == refused.slug()) {
                     return;
                 }
+                if refused == Refused::OutboxFull {
+                    *self.dropped.entry(Part::new(&action.sink, true)).or_default() += 1;
+                }
                 action.outcome = refused.slug().into();
                 action.reason = Some(refused.to_string());
                 Stage::Refused
@@ -107,7 +110,7 @@ impl Acting {
         if self.state.disabled.contains_key(route.sink) {
             return Err(Refused::SinkDisabled { sink: route.sink.into() });
         }
-        if self.room == 0 {
+        if !self.room.has(&Part::new(route.sink, true)) {
             return Err(Refused::OutboxFull);
         }
         self.state.history.check(at, target, route.cooldown, self.policy.actions_per_hour_max)
@@ -120,7 +123,11 @@ impl Acting {
     }
 
     pub(super) fn enqueue(&mut self, record: OutboxRecord, out: &mut Changes) -> Result<(), Refused> {
-        self.room = self.room.checked_sub(1).ok_or(Refused::OutboxFull)?;
+        let part = Part::new(&record.sink, record.event.action.is_some());
+        if !self.room.take(part.clone()) {
+            *self.dropped.entry(part).or_default() += 1;
+            return Err(Refused::OutboxFull);
+        }
         out.records.push(record);
         Ok(())
     }

@@ -238,6 +238,7 @@ pub struct Limits {
     /// Memory of remote-write batches waiting for the engine.
     pub queue_bytes_max: usize,
     pub open_incidents_max: usize,
+    /// Notices, and apart from them remedies, that may wait for one sink.
     pub outbox_records_max: usize,
     pub snapshot_interval: Duration,
     /// Days that closed incidents are kept.

@@ -144,7 +144,7 @@ impl Service {
         let (asks, asks_out) = mpsc::channel(ASKS_MAX);
         let (shown, phase) = watch::channel(start.phase());
         let (durable, durable_seen) = watch::channel(start.positions.clone());
-        watch_queues(&metrics, &batches, &asks, &outbox, config.limits.outbox_records_max);
+        watch_queues(&metrics, &batches, &asks);
         let room = Room::new(config.limits.queue_bytes_max);
         let used = room.clone();
         metrics.queue("remote_write_kib", room.kib_max(), move || used.kib_used());
@@ -253,13 +253,7 @@ fn gone(ended: Result<Result<(), EngineThreadError>, oneshot::error::RecvError>)
     }
 }
 
-fn watch_queues<A: Send + 'static>(
-    metrics: &Metrics,
-    batches: &mpsc::Sender<Batch>,
-    asks: &mpsc::Sender<A>,
-    outbox: &Arc<Outbox>,
-    outbox_records_max: usize,
-) {
+fn watch_queues<A: Send + 'static>(metrics: &Metrics, batches: &mpsc::Sender<Batch>, asks: &mpsc::Sender<A>) {
     fn length<T: Send + 'static>(queue: &mpsc::Sender<T>) -> impl Fn() -> usize + Send + Sync + use<T> {
         // Weak, so that the metrics keep no queue alive.
         let queue = queue.downgrade();
@@ -267,8 +261,6 @@ fn watch_queues<A: Send + 'static>(
     }
     metrics.queue("batches", batches.max_capacity(), length(batches));
     metrics.queue("asks", asks.max_capacity(), length(asks));
-    let outbox = Arc::clone(outbox);
-    metrics.queue("outbox", outbox_records_max, move || outbox.stats().pending);
 }
 
 /// What brings samples in and sends actions out.

@@ -1,6 +1,6 @@
 //! Claims about deciding, made with plain values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -209,15 +209,21 @@ fn a_sink_hears_from_its_severity_on_and_of_the_end_only_if_it_heard_before() {
 }
 
 #[test]
-fn a_full_outbox_drops_notices_and_refuses_remedies() {
+fn a_full_sink_loses_its_own_notices_and_nothing_else() {
+    let (pager, healer) = (Part::new("pager", false), Part::new("healer", true));
     let mut acting = Acting::new(policy(Mode::Auto));
-    acting.set_room(1);
+    acting.set_room(Room::new(3, BTreeMap::from([(pager.clone(), 3), (Part::new("healer", false), 9)])));
     check(
         &acting.accept(&[opened("a", 0)]),
-        &["incident.opened", "action.refused:outbox_full"],
-        &["alerts<incident.opened"],
+        &["incident.opened", "action.planned:planned"],
+        &["alerts<incident.opened", "healer<action.planned"],
     );
-    assert_eq!(acting.dropped(), 1);
+    assert_eq!(acting.take_dropped(), BTreeMap::from([(pager, 1)]));
+    let mut acting = Acting::new(policy(Mode::Auto));
+    acting.set_room(Room::new(3, BTreeMap::from([(healer.clone(), 3)])));
+    let refused = acting.accept(&[opened("a", 0)]);
+    assert_eq!(shown(&refused).0, ["incident.opened", "action.refused:outbox_full"]);
+    assert_eq!(acting.take_dropped(), BTreeMap::from([(healer, 1)]));
 }
 
 #[test]

@@ -239,35 +239,87 @@ fn a_notice_is_tried_ten_times_over_three_days() {
 }
 
 #[test]
-fn an_end_never_overtakes_its_beginning() {
+fn an_end_waits_for_a_beginning_in_flight_and_takes_the_place_of_one_that_failed() {
     let mut world = World::new(Mode::Observe, vec![opened("a", 0), resolved("a", 9, 1)]);
-    world.accept();
     world.accept();
     let first = world.begin().unwrap();
     let second = world.begin().unwrap();
     assert_eq!((first.record.event.event, second.record.event.event), (EventKind::Opened, EventKind::Opened));
+    world.accept();
     assert!(world.begin().is_none(), "both lanes are taken");
     world.end(&first, again());
     world.end(&second, delivered());
     let third = world.begin().unwrap();
     assert_eq!((&third.record.sink, third.record.event.event), (&second.record.sink, EventKind::Resolved));
-    assert!(world.begin().is_none(), "the other lane waits for its beginning");
+    assert!(world.begin().is_none(), "the pause of the attempt that failed is kept");
     world.now = after(Duration::from_secs(5), world.now);
-    assert_eq!(world.begin().unwrap().record.id, first.record.id);
+    let fourth = world.begin().unwrap();
+    assert_eq!((&fourth.record.sink, fourth.record.event.event), (&first.record.sink, EventKind::Resolved));
+    world.end(&third, delivered());
+    world.end(&fourth, delivered());
+    let beginning = world.outbox().store().record(&first.record.id).unwrap().unwrap();
+    assert!(matches!(beginning.state, RecordState::Superseded { .. }), "{beginning:?}");
+    assert!(world.outbox().store().load().unwrap().pending.is_empty());
 }
 
 #[test]
-fn a_newer_update_takes_the_place_of_one_not_yet_tried() {
+fn what_came_and_went_while_nobody_listened_is_told_by_its_end() {
+    let stream = vec![opened("a", 0), updated("a", 1, 1), resolved("a", 3, 2)];
+    let mut world = World::new(Mode::Observe, stream);
+    (0..3).for_each(|_| world.accept());
+    world.crash();
+    world.deliver_all();
+    assert_eq!(world.heard(), ["alerts<Resolved", "pager<Resolved"]);
+    let end = world.arrived[0].event.incident.clone().unwrap();
+    assert_eq!((end.opened_at, end.resolved_at), (minute(0), Some(minute(3))), "it tells both times");
+}
+
+#[test]
+fn a_newer_update_takes_the_place_of_one_that_waits_anywhere_in_its_lane() {
     let mut world = World::new(
         Mode::Observe,
-        vec![opened("a", 0), updated("a", 1, 1), updated("a", 2, 2), resolved("a", 3, 3)],
+        vec![opened("a", 0), updated("a", 1, 1), updated("a", 2, 2), updated("a", 3, 3)],
     );
     world.settings.policy.sinks.retain(|name, _| name == "alerts");
     world.crash();
-    (0..4).for_each(|_| world.accept());
+    world.accept();
+    let beginning = world.begin().unwrap();
+    (0..2).for_each(|_| world.accept());
+    world.end(&beginning, again());
+    assert_eq!(world.outbox().stats().pending, 2, "the beginning, and one update behind it");
+    world.accept();
+    assert_eq!(world.outbox().stats().pending, 2);
+    world.crash();
+    assert_eq!(world.outbox().stats().pending, 2, "read back from disk it is the same");
+    world.now = after(Duration::from_secs(5), world.now);
     world.deliver_all();
-    assert_eq!(world.heard(), ["alerts<Opened", "alerts<Resolved"]);
-    assert_eq!(world.outbox().stats().pending, 0);
+    let told: Vec<u32> = world.arrived.iter().map(|record| record.event.seq).collect();
+    assert_eq!(told, [0, 4], "the plan of the remedy is 1");
+    assert!(world.outbox().store().load().unwrap().pending.is_empty());
+}
+
+#[test]
+fn a_dead_sink_fills_its_own_part_and_nobody_elses() {
+    let stream: Vec<Event> = (0..30).map(|i| opened(&format!("i{i:02}"), i)).collect();
+    let mut world = World::new(Mode::Auto, stream);
+    world.settings.records_max = 10;
+    world.settings.policy.actions_per_hour_max = 1_000;
+    world.settings.policy.cooldown = Duration::ZERO;
+    world.crash();
+    for _ in 0..30 {
+        world.accept();
+        while let Some(delivery) = world.begin() {
+            let verdict = if delivery.record.sink == "pager" { again() } else { delivered() };
+            world.send(&delivery);
+            world.end(&delivery, verdict);
+        }
+    }
+    let stats = world.outbox().stats();
+    assert_eq!(stats.waiting[&Part::new("pager", false)], 10);
+    assert_eq!(stats.dropped, BTreeMap::from([(Part::new("pager", false), 20)]));
+    for sink in ["alerts", "healer"] {
+        assert_eq!(world.arrived.iter().filter(|record| record.sink == sink).count(), 30, "{sink}");
+    }
 }
 
 #[test]
@@ -434,9 +486,9 @@ proptest! {
             for sink in ["alerts", "pager"] {
                 let of_it = |r: &&OutboxRecord| r.incident == incident && r.sink == sink;
                 let kinds: Vec<EventKind> = world.arrived.iter().filter(of_it).map(|r| r.event.event).collect();
-                let begin = kinds.iter().position(|kind| *kind == EventKind::Opened);
+                let begin = kinds.iter().rposition(|kind| *kind == EventKind::Opened);
                 let end = kinds.iter().position(|kind| *kind == EventKind::Resolved);
-                prop_assert!(begin.is_some() && begin < end, "{incident} {sink}: {kinds:?}");
+                prop_assert!(end.is_some() && begin < end, "{incident} {sink}: {kinds:?}");
             }
             let events = world.outbox().store().events(incident).unwrap();
             prop_assert_eq!(&events, &story_of(&world, incident));

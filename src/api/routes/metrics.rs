@@ -16,6 +16,10 @@ pub async fn page(State(Handle { metrics, outbox, clock, .. }): State<Handle>) -
         metrics.attempts_in_all(sink, "failed", counts.failed);
     }
     metrics.sinks_disabled(deliveries.disabled.len());
-    metrics.dropped_in_all("outbox", "full", deliveries.dropped);
+    let waiting = deliveries.waiting.iter().map(|(part, n)| (part.sink.as_str(), part.what(), *n));
+    metrics.outbox(deliveries.capacity, waiting);
+    for (part, count) in &deliveries.dropped {
+        metrics.outbox_dropped_in_all(&part.sink, part.what(), *count);
+    }
     ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.encode(clock.now()))
 }
