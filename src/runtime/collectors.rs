@@ -21,10 +21,8 @@ use crate::telemetry::Metrics;
 
 /// Between two looks at how far Kafka has been read.
 const LOOK: Duration = Duration::from_millis(100);
-/// A broker from which nothing comes for this long is not waited for.
+/// A backlog that gets no shorter for this long is not waited for.
 const STALLED: Duration = Duration::from_secs(60);
-/// Nobody waits longer than this, however much there is to read.
-const CATCH_UP_MAX: Duration = Duration::from_secs(3600);
 
 /// Why a collector could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +45,7 @@ pub struct Outfit {
 pub struct Consumers {
     consumers: Vec<kafka::Consumer>,
     read: Arc<kafka::Positions>,
+    clock: Clock,
 }
 
 impl Consumers {
@@ -63,20 +62,21 @@ impl Consumers {
             kafka::start(source, clock, Arc::clone(&read), &config.data_dir, batches, metrics, turns)
         };
         let consumers = config.kafka.iter().map(start).collect::<Result<_, _>>()?;
-        Ok(Consumers { consumers, read })
+        Ok(Consumers { consumers, read, clock: outfit.clock })
     }
 
-    /// Returns once every partition has been read to its end, or nothing more comes.
+    /// Returns once every partition has been read to its end, or the backlog does not move any more. However long
+    /// it is, it is waited for: to go live before its end would make the rest of it late.
     pub async fn catch_up(&self) {
-        let began = Instant::now();
-        let (mut moved, mut last) = (began, self.read.all());
+        let began = self.clock.now();
+        let (mut moved, mut last) = (Instant::now(), self.read.behind(began));
         while !self.consumers.iter().all(kafka::Consumer::is_caught_up) {
             tokio::time::sleep(LOOK).await;
-            let now = self.read.all();
+            let now = self.read.behind(began);
             if now != last {
                 (moved, last) = (Instant::now(), now);
             }
-            if moved.elapsed() > STALLED || began.elapsed() > CATCH_UP_MAX {
+            if moved.elapsed() > STALLED {
                 tracing::warn!("Kafka has not been read to its end; going on without waiting for it");
                 return;
             }

@@ -58,6 +58,8 @@ pub struct Consumer {
 struct Topic {
     name: String,
     client: Arc<StreamConsumer<Context>>,
+    /// The partitions that this consumer has now.
+    held: watch::Receiver<Vec<i32>>,
     caught_up: Arc<AtomicBool>,
 }
 
@@ -91,6 +93,7 @@ pub fn start(
         let topic = Topic {
             name: name.clone(),
             client: Arc::new(client),
+            held: assignments.clone(),
             caught_up: Arc::new(AtomicBool::new(false)),
         };
         let reader = Reader {
@@ -115,17 +118,14 @@ pub fn start(
 }
 
 impl Consumer {
-    /// Tells the broker how far what was read is durable. Blocks until the broker has answered.
+    /// Tells the broker how far what was read is durable, of the partitions that are held: what another member has
+    /// read since would be set back. Blocks until the broker has answered.
     pub fn commit(&self, positions: &BTreeMap<String, Position>) -> Result<(), KafkaError> {
         for topic in &self.topics {
             let failed = |source| KafkaError::Client { topic: topic.name.clone(), source };
             let mut offsets = TopicPartitionList::new();
-            for (source, position) in positions {
-                if let Some((name, partition)) = partition_of(source).filter(|(name, _)| *name == topic.name)
-                {
-                    let offset = Offset::Offset(position.next_offset);
-                    offsets.add_partition_offset(name, partition, offset).map_err(failed)?;
-                }
+            for (partition, offset) in durable_of(&topic.name, &topic.held.borrow(), positions) {
+                offsets.add_partition_offset(&topic.name, partition, offset).map_err(failed)?;
             }
             if offsets.count() > 0 {
                 topic.client.commit(&offsets, CommitMode::Sync).map_err(failed)?;
@@ -138,6 +138,16 @@ impl Consumer {
     pub fn is_caught_up(&self) -> bool {
         self.topics.iter().all(|topic| topic.caught_up.load(Ordering::Relaxed))
     }
+}
+
+/// Where to read on in each partition of `topic` that is held.
+fn durable_of(topic: &str, held: &[i32], positions: &BTreeMap<String, Position>) -> Vec<(i32, Offset)> {
+    let durable = positions.iter().filter_map(|(source, position)| {
+        let (name, partition) = partition_of(source)?;
+        let is_ours = name == topic && held.contains(&partition);
+        is_ours.then_some((partition, Offset::Offset(position.next_offset)))
+    });
+    durable.collect()
 }
 
 /// A name for this installation that outlives a restart: the group then gives its partitions back at once,
@@ -288,7 +298,7 @@ impl Reader {
                     let Ok(permit) = permit else { return };
                     if let Some(batch) = next.take() {
                         if let Some(position) = batch.position {
-                            self.positions.set(&batch.source, position);
+                            self.positions.set(&batch.source, position, batch.latest());
                         }
                         permit.send(batch);
                     }
@@ -378,5 +388,19 @@ impl Reader {
             self.metrics.error(PART, "flow");
             tracing::warn!(target: "foreshock::kafka", %error, ?flow, "the partition could not be paused or resumed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_partitions_that_are_held_are_committed() {
+        let positions = ["kafka:mail/0", "kafka:mail/1", "kafka:other/1", "prometheus:http://p/1"]
+            .map(|source| (source.to_string(), Position { next_offset: 7 }));
+        let positions = BTreeMap::from(positions);
+        assert_eq!(durable_of("mail", &[1, 2], &positions), [(1, Offset::Offset(7))]);
+        assert_eq!(durable_of("mail", &[], &positions), []);
     }
 }
