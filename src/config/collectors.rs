@@ -110,7 +110,7 @@ impl FromNode for Target {
 }
 
 /// Whether `text` is a host name or address with a port, as a URL would hold it.
-pub(super) fn is_host_port(text: &str) -> bool {
+pub fn is_host_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let clean = !host.is_empty() && !text.contains(['/', '@', '?', '#', '\\', ' ', '$']);
     clean && port.parse::<u16>().is_ok_and(|port| port > 0) && Url::parse(&format!("http://{text}")).is_ok()

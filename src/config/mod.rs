@@ -27,6 +27,7 @@ use url::Url;
 use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
 
+pub use collectors::is_host_port;
 pub use problem::{Problem, Problems};
 
 #[derive(Clone, Debug)]

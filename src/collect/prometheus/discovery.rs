@@ -1,6 +1,8 @@
 //! Whom a job scrapes: its static targets, and those of its file_sd lists as they change.
 //!
-//! A list that cannot be read any more keeps the targets that it gave last; a list that is gone gives none.
+//! A list that cannot be read any more, or holds what is no address, keeps the targets that it gave last; a list
+//! that is gone gives none. Whoever writes a list decides where credentials go, so an address there is held to the
+//! same rules as one in the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::config::file::{ReadError, read_text};
-use crate::config::{Scheme, ScrapeJob};
+use crate::config::{Scheme, ScrapeJob, is_host_port};
 
 /// Beyond this a list is a mistake.
 const LIST_BYTES_MAX: usize = 16 << 20;
@@ -32,8 +34,10 @@ pub enum ListError {
     Json { path: PathBuf, error: serde_json::Error },
     #[error("{path}: {error}")]
     Yaml { path: PathBuf, error: Box<serde_saphyr::Error> },
-    #[error("{0:?} is not an address, `host:port`")]
-    Address(String),
+    #[error("{path}: {address:?} is not an address: write host:port, without scheme, user or path")]
+    Address { path: PathBuf, address: String },
+    #[error("{url} cannot be scraped: `metrics_path` makes no URL of it")]
+    Url { url: String },
     #[error("more than {TARGETS_MAX} targets; the rest is left out")]
     TooMany,
 }
@@ -79,7 +83,7 @@ impl Discovery {
             }
             match target(job, address, labels) {
                 Some(target) => drop(targets.insert(target)),
-                None => problems.push(ListError::Address(address.chars().take(80).collect())),
+                None => problems.push(ListError::Url { url: short(address) }),
             }
         }
         (targets, problems)
@@ -126,7 +130,18 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn read(path: &Path) -> Result<Vec<Group>, ListError> {
     let text =
         read_text(path, LIST_BYTES_MAX).map_err(|error| ListError::Read { path: path.into(), error })?;
-    groups(path, &text)
+    let groups = groups(path, &text)?;
+    let mut addresses = groups.iter().flat_map(|group| &group.targets);
+    match addresses.find(|address| !is_host_port(address)) {
+        Some(address) => Err(ListError::Address { path: path.into(), address: short(address) }),
+        None => Ok(groups),
+    }
+}
+
+/// As much of an address as a log line needs, without what may be a password.
+fn short(address: &str) -> String {
+    let shown = address.rsplit_once('@').map_or(address.to_owned(), |(_, host)| format!("…@{host}"));
+    shown.chars().take(80).collect()
 }
 
 /// Reads the text of the list at `path`, whose ending says whether it is YAML.
@@ -191,6 +206,25 @@ mod tests {
 
         std::fs::remove_file(&json).unwrap();
         assert_eq!(urls(&mut discovery, &job), ["http://b:2/metrics"]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_the_list_before_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("a.json");
+        let mut job = test_job("mail", &[]);
+        job.file_sd = vec![list.clone()];
+        let mut discovery = Discovery::default();
+        std::fs::write(&list, r#"[{"targets": ["a:1"]}]"#).unwrap();
+        assert_eq!(urls(&mut discovery, &job), ["http://a:1/metrics"]);
+        for bad in ["user:sesame@evil:1", "http://a:1", "a:1/x", "a", "a:0", "a:1?x"] {
+            std::fs::write(&list, format!(r#"[{{"targets": ["b:1", "{bad}"]}}]"#)).unwrap();
+            let (targets, problems) = discovery.targets(&job);
+            let urls: Vec<&str> = targets.iter().map(|target| target.url.as_str()).collect();
+            assert_eq!(urls, ["http://a:1/metrics"], "{bad}");
+            assert!(matches!(problems[..], [ListError::Address { .. }]), "{bad}: {problems:?}");
+            assert!(!problems[0].to_string().contains("sesame"), "{}", problems[0]);
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Scraper {
             });
             for target in targets {
                 running.entry(target).or_insert_with_key(|target| {
-                    tasks.spawn(scraper.clone().follow(client.clone(), target.clone()))
+                    tasks.spawn(scraper.clone().keep_following(client.clone(), target.clone()))
                 });
             }
             while tasks.try_join_next().is_some() {}
@@ -102,6 +102,37 @@ impl Scraper {
                 () = scraper.batches.closed() => return Ok(()),
                 () = tokio::time::sleep(REFRESH) => {}
             }
+        }
+    }
+
+    /// Scrapes one target until its task is aborted. A panic on the way, which is a defect of ours, costs a page or two:
+    /// the target is told as down and followed anew.
+    async fn keep_following(self: Arc<Self>, client: Client, target: Target) {
+        let follow = || self.clone().follow(client.clone(), target.clone());
+        self.outlive_panics(&target, follow).await;
+    }
+
+    async fn outlive_panics<F>(&self, target: &Target, follow: impl Fn() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut lives = JoinSet::new();
+        loop {
+            lives.spawn(follow());
+            match lives.join_next().await {
+                Some(Err(error)) if error.is_panic() => {}
+                _ => return,
+            }
+            self.metrics.error("scrape", "panic");
+            let (job, url) = (&self.job.name, &target.url);
+            tracing::error!(job, %url, "a scrape panicked; the target counts as down until the next");
+            let mut batch = Batch::new(format!("scrape:{url}").into());
+            Stamp::new(&target.labels).push(&mut batch, "up", self.clock.now(), 0.0);
+            batch.lateness_ms = self.lateness_ms();
+            if self.batches.send(batch).await.is_err() {
+                return;
+            }
+            self.clock.sleep_until(self.clock.now().plus_ms(self.job.interval.as_millis() as i64)).await;
         }
     }
 

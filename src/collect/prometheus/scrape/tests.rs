@@ -134,3 +134,37 @@ fn only_a_job_slower_than_the_engine_may_be_late() {
     assert_eq!(lateness_ms(45, 15), 0);
     assert_eq!(lateness_ms(60, 15), 500);
 }
+
+#[tokio::test]
+async fn a_scrape_that_panics_is_a_target_that_is_down_and_is_scraped_again() {
+    let (_server, job) = serve(ResponseTemplate::new(200).set_body_string("load1 0.5\n")).await;
+    let (sender, mut batches) = mpsc::channel(4);
+    let (metrics, clock) = (Arc::new(Metrics::new()), Clock::scaled(Timestamp(0), 200.0));
+    let (targets, _) = Discovery::default().targets(&job);
+    let target = targets.into_iter().next().unwrap();
+    let client = Client::new(false, &job.auth, &job.tls).unwrap();
+    let scraper =
+        Arc::new(Scraper { job, step_seconds: 15, clock, batches: sender, metrics: metrics.clone() });
+    let lives = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let follow = {
+        let (scraper, target) = (scraper.clone(), target.clone());
+        move || {
+            let (scraper, client, target, lives) =
+                (scraper.clone(), client.clone(), target.clone(), lives.clone());
+            async move {
+                if lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                    panic!("a defect");
+                }
+                scraper.follow(client, target).await;
+            }
+        }
+    };
+    let run = tokio::spawn(async move { scraper.outlive_panics(&target, follow).await });
+    let up = |batch: &Batch| rows(batch).into_iter().find(|row| row.starts_with("up{")).unwrap();
+    let (first, second) = (batches.recv().await.unwrap(), batches.recv().await.unwrap());
+    assert!(up(&first).ends_with(" 0"), "{}", up(&first));
+    assert!(up(&second).ends_with(" 1"), "{}", up(&second));
+    let page = metrics.encode(Timestamp(0));
+    assert!(page.contains(r#"foreshock_errors_total{part="scrape",reason="panic"} 1"#), "{page}");
+    run.abort();
+}
