@@ -19,7 +19,7 @@ use super::retry::{self, Next};
 use super::room::{Part, Room};
 use super::{Verdict, sinks};
 use crate::config::Config;
-use crate::durable::record::{Changes, Disabled, OutboxRecord, RecordState, Stage};
+use crate::durable::record::{Case, Changes, Disabled, OutboxRecord, RecordState, Stage};
 use crate::durable::store::{Store, StoreError};
 use crate::incident::event::{Action, Event};
 use crate::sample::Timestamp;
@@ -151,6 +151,13 @@ impl Outbox {
         let inner = self.lock()?;
         let open = inner.acting.state().cases.values().filter(|case| case.is_open());
         Ok(open.map(|case| case.accepted.0).max())
+    }
+
+    /// The cases of open incidents that the engine does not know.
+    pub fn lost(&self, open: &BTreeSet<String>) -> Result<Vec<Case>, StoreError> {
+        let inner = self.lock()?;
+        let cases = inner.acting.state().cases.values();
+        Ok(cases.filter(|case| case.is_open() && !open.contains(&case.incident.id)).cloned().collect())
     }
 
     /// Closes incidents that the engine does not know; called once, when it has lived through `open_until` again.

@@ -246,6 +246,31 @@ impl Engine {
         self.incidents.open().cloned().collect()
     }
 
+    /// Goes on with an incident that is open for the world and unknown here, since a crash took its samples;
+    /// see `Incidents::take_back`.
+    pub fn take_back(&mut self, incident: &Incident, told: (Timestamp, u32)) -> bool {
+        let movers = incident.movers.iter().filter_map(|mover| {
+            let series = self.registry.find(mover.series.key())?;
+            let entity = self.registry.entity(series);
+            Some(Finding {
+                series,
+                labels: mover.series.clone(),
+                entity,
+                entity_name: self.registry.entity_name(entity).clone(),
+                signal: self.meanings[series.index()],
+                at: mover.at,
+                value: mover.value,
+                expected: mover.expected,
+                low: mover.low,
+                high: mover.high,
+                surprise: mover.surprise as f32,
+                detector: mover.detector,
+            })
+        });
+        let movers: Vec<Finding> = movers.collect();
+        self.incidents.take_back(incident, told, &movers)
+    }
+
     /// It is no later than this: what a source claims beyond it neither counts nor moves time.
     pub fn bound(&mut self, now: Timestamp) {
         self.ticker.bound(now);

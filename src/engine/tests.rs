@@ -1,6 +1,7 @@
 //! The engine as a whole: one synthetic site, told in different ways, must always give the same events.
 
 use super::*;
+use crate::incident::event::EventKind;
 use crate::sample::{Source, ValueKind};
 
 const STEP_MS: i64 = 15_000;
@@ -97,4 +98,48 @@ fn a_snapshot_of_another_step_is_refused() {
     let state = Engine::new(settings(1)).save();
     let other = Settings { step_seconds: 60, ..settings(1) };
     assert_eq!(Engine::load(other, state).unwrap_err(), LoadError::Step { saved: 15, configured: 60 });
+}
+
+/// The engine as a crash leaves it: the snapshot is from before the incident, of which the world knows.
+fn after_a_crash() -> (Engine, Incident) {
+    let mut engine = Engine::new(settings(2));
+    let mut state = None;
+    for row in 0..ROWS {
+        if row == 598 {
+            state = Some(engine.save());
+        }
+        let told = tell(&mut engine, (0..HOSTS).map(|host| Input::Samples(page(host, row))));
+        if let Some(opened) = told.first() {
+            let mut engine = Engine::load(settings(2), state.unwrap()).unwrap();
+            let incident = opened.incident.clone().unwrap();
+            assert!(engine.take_back(&incident, (opened.at, opened.seq)));
+            return (engine, incident);
+        }
+    }
+    panic!("no incident");
+}
+
+#[test]
+fn an_incident_that_a_crash_took_goes_on_under_its_name_and_ends_once() {
+    let (mut engine, incident) = after_a_crash();
+    let rows = (625..ROWS).flat_map(|row| (0..HOSTS).map(move |host| Input::Samples(page(host, row))));
+    let events = tell(&mut engine, rows);
+    let told: BTreeSet<(&str, bool)> = events
+        .iter()
+        .map(|event| (event.incident.as_ref().unwrap().id.as_str(), event.event == EventKind::Opened))
+        .collect();
+    assert_eq!(told, BTreeSet::from([(incident.id.as_str(), false)]), "{events:#?}");
+    let ends: Vec<Timestamp> =
+        events.iter().filter(|event| event.event == EventKind::Resolved).map(|event| event.at).collect();
+    assert!(matches!(ends[..], [at] if at > Timestamp(650 * STEP_MS)), "{ends:?}");
+}
+
+#[test]
+fn an_incident_taken_back_is_not_cleared_by_silence() {
+    let (mut engine, incident) = after_a_crash();
+    let clock = (620..690).map(|row| Input::Clock(Timestamp(row * STEP_MS)));
+    let events = tell(&mut engine, clock);
+    assert!(events.iter().all(|event| event.event != EventKind::Resolved), "{events:#?}");
+    assert_eq!(engine.incidents().iter().filter(|open| open.id == incident.id).count(), 1);
+    assert!(!engine.take_back(&incident, (incident.opened_at, 0)), "what is open is open once");
 }

@@ -187,6 +187,20 @@ impl Incidents {
         state.resolve(&House { settings, table, signatures }, at, id, by, out)
     }
 
+    /// Goes on with an incident that was told before a crash and that the state knows nothing of, because its samples
+    /// were lost with it: no data clears nothing. `movers` are those of its movers whose series are known; `told`
+    /// are the number and time of its last event. False where there is nothing to go on with: no mover is known, or
+    /// what they do is being told already.
+    pub fn take_back(&mut self, incident: &Incident, told: (Timestamp, u32), movers: &[Finding]) -> bool {
+        let opened = case::Opened {
+            incident: incident.clone(),
+            seq: told.1.saturating_add(1),
+            told_at: told.0,
+            acknowledged: incident.state == event::State::Acknowledged,
+        };
+        self.state.take_back(&self.settings, opened, movers)
+    }
+
     /// Whether the series' detectors may learn from what it does now.
     pub fn learning(&self, series: SeriesId) -> bool {
         self.state.learning(&self.settings, series)

@@ -68,6 +68,12 @@ impl Track {
         track
     }
 
+    /// It is known to be part of a story that was told.
+    pub fn confirm(&mut self) {
+        self.evidence = self.evidence.max(REAL_EVIDENCE);
+        self.peak = self.peak.max(self.evidence);
+    }
+
     pub fn take_finding(&mut self, finding: &Finding) {
         if finding.surprise.is_finite() && self.take(observed(finding)) {
             self.detector = finding.detector;

@@ -185,6 +185,34 @@ impl IncidentState {
         true
     }
 
+    /// Opens again what was told and then forgotten; see `Incidents::take_back`.
+    pub(super) fn take_back(
+        &mut self,
+        settings: &IncidentSettings,
+        opened: Opened,
+        movers: &[Finding],
+    ) -> bool {
+        let is_told = |case: &u64| self.cases.get(case).is_some_and(|case| case.opened.is_some());
+        let free = |finding: &&Finding| !self.in_case.get(&finding.series).is_some_and(is_told);
+        let movers: Vec<&Finding> = movers.iter().filter(free).collect();
+        if movers.is_empty() || self.open().count() >= settings.open_max {
+            return false;
+        }
+        self.next_case += 1;
+        let mut case = Case { opened: Some(opened), ..Case::default() };
+        for finding in movers {
+            let before = self.in_case.insert(finding.series, self.next_case);
+            let before =
+                before.and_then(|number| self.cases.get_mut(&number)?.tracks.remove(&finding.series));
+            let mut track = before.unwrap_or_else(|| Track::begin(finding));
+            track.confirm();
+            case.tracks.insert(finding.series, track);
+        }
+        self.cases.retain(|_, case| !(case.tracks.is_empty() && case.gone.is_empty()));
+        self.cases.insert(self.next_case, case);
+        true
+    }
+
     fn opened_mut(&mut self, id: &str) -> Option<(u64, &mut Case)> {
         let is_it = |case: &Case| case.opened.as_ref().is_some_and(|opened| opened.incident.id == id);
         self.cases.iter_mut().find(|(_, case)| is_it(case)).map(|(number, case)| (*number, case))

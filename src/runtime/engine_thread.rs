@@ -9,6 +9,7 @@
 //!
 //! Nothing locks the engine. A full queue of batches makes every sender wait, which is the back-pressure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -152,13 +153,26 @@ impl EngineThread {
         self.settle()
     }
 
-    /// Once all that the store knows has been lived through again, what the engine doesn't know of it is lost.
+    /// Once all that the store knows has been lived through again, what the engine doesn't know of it was found in
+    /// samples that are lost. It goes on where the engine knows its series, and ends when they are seen to be calm;
+    /// only what nobody can look after any more is closed.
     fn settle(&mut self) -> Result<(), EngineThreadError> {
         if self.ledger.is_settled(self.reached) {
-            let open = self.engine.incidents().into_iter().map(|incident| incident.id).collect();
-            self.ledger.settle(self.clock.now(), &open)?;
+            for case in self.ledger.lost(&self.open())? {
+                if self.engine.take_back(&case.incident, case.accepted) {
+                    tracing::info!(
+                        incident = case.incident.id,
+                        "open before the stop, and taken back: its samples were lost"
+                    );
+                }
+            }
+            self.ledger.settle(self.clock.now(), &self.open())?;
         }
         Ok(())
+    }
+
+    fn open(&self) -> BTreeSet<String> {
+        self.engine.incidents().into_iter().map(|incident| incident.id).collect()
     }
 
     fn measure(&mut self) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::act::Outbox;
+use crate::durable::record::Case;
 use crate::durable::store::StoreError;
 use crate::incident::event::{Event, EventKind};
 use crate::sample::Timestamp;
@@ -68,7 +69,16 @@ impl Ledger {
         self.doubtful_until.is_some_and(|until| reached >= until)
     }
 
-    /// Closes what the store has open and the engine, once it `is_settled`, doesn't know.
+    /// What the store has open and the engine, once it `is_settled`, doesn't know: found in samples that came after
+    /// the snapshot and cannot be read again.
+    ///
+    /// # Errors
+    /// As for `record`.
+    pub fn lost(&self, open: &BTreeSet<String>) -> Result<Vec<Case>, StoreError> {
+        self.persist(|outbox| outbox.lost(open))
+    }
+
+    /// Closes what the store has open and the engine doesn't know and could not take back.
     ///
     /// # Errors
     /// As for `record`.

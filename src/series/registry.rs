@@ -135,6 +135,11 @@ impl Registry {
         }
     }
 
+    /// The number of a series that was met before.
+    pub fn find(&self, key: &[u8]) -> Option<SeriesId> {
+        self.index.get(key).copied()
+    }
+
     /// Takes note of what a source says of a series. Silence takes nothing back.
     pub fn declare(&mut self, id: SeriesId, kind: ValueKind) {
         if kind != ValueKind::Unknown {
