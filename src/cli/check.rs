@@ -14,6 +14,7 @@ pub const EXIT_CONFIG: u8 = 2;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  foreshock check --config /etc/foreshock/foreshock.yaml\n\n\
     Prints each problem as `file:line:column: what; how to mend it`.\n\
+    What is valid and hardly wanted is a line that begins with `warning:`.\n\
     Exit status: 0 where the configuration is valid, 2 where it isn't.")]
 pub struct Check {
     /// The configuration, YAML
@@ -27,6 +28,9 @@ impl Check {
         match Config::load(&self.config) {
             Ok(config) => {
                 writeln!(out, "{} is valid: {config}", self.config.display())?;
+                for warning in config.warnings() {
+                    writeln!(out, "warning: {warning}")?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Err(problems) => {

@@ -35,6 +35,9 @@ impl Serve {
             Err(problems) => return Ok(refuse(&problems)),
         };
         telemetry::init_logs();
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
         let runtime = tokio::runtime::Runtime::new().context("threads for the network")?;
         let served = runtime.block_on(async {
             let stop = shutdown::on_signals().context("signal handlers")?;

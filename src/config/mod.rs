@@ -14,6 +14,7 @@ mod read;
 mod scalar;
 mod secret;
 mod sinks;
+mod warn;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -60,8 +60,9 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    // Not a `source`, or whoever prints the chain says it twice.
+    #[error("cannot listen on {address}: {error}; give `listen` another port, or end what holds this one")]
+    Listen { address: SocketAddr, error: io::Error },
     #[error("{}", lines(.0))]
     Sinks(Vec<SinkError>),
     #[error(transparent)]
@@ -136,7 +137,7 @@ impl Service {
             let file = std::fs::metadata(recover::snapshot_path(&config.data_dir));
             metrics.snapshot(at, file.map_or(0, |file| file.len()));
         }
-        let cannot_listen = |source| ServeError::Listen { address: config.listen, source };
+        let cannot_listen = |error| ServeError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
 

@@ -148,6 +148,20 @@ async fn a_stop_does_not_wait_for_history_and_leaves_no_half_read_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_is_taken_is_told_once_with_a_mend() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        format!("site: test\nlisten: {}\ndata_dir: {}\n", taken.local_addr().unwrap(), dir.path().display());
+    let config = Config::parse(&text, &dir.path().join("foreshock.yaml"), dir.path(), &|_| None).unwrap();
+    let (tell, _) = oneshot::channel();
+    let error = serve::run(config, Clock::wall(), CancellationToken::new(), tell).await.unwrap_err();
+    let told = format!("{:#}", anyhow::Error::from(error));
+    assert_eq!(told.matches("in use").count(), 1, "{told}");
+    assert!(told.contains("`listen`"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disturbance_in_the_tail_is_told_and_delivered() {
     let dir = tempfile::tempdir().unwrap();
     let paper = Paper { disturbed: seconds_ago(-8)..i64::MAX, delay: Duration::ZERO };
