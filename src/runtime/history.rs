@@ -12,6 +12,7 @@ use crate::collect::http::HttpError;
 use crate::collect::prometheus::query::{Progress, Puller};
 use crate::config::{Config, PrometheusPull};
 use crate::runtime::collectors::Outfit;
+use crate::runtime::owed;
 use crate::runtime::snapshots::Positions;
 use crate::sample::{Batch, Timestamp};
 
@@ -28,7 +29,8 @@ pub struct Tail {
 }
 
 /// Reads up to now, from the snapshot's `positions`, or from `since`, the tick of the snapshot, if that is later.
-/// A Prometheus that cannot be had costs its part of history, with an error in the log.
+/// A Prometheus that cannot be had costs its part of history, with an error in the log; on a first start it is
+/// owed from then on.
 ///
 /// # Errors
 /// TLS files that cannot be used.
@@ -46,14 +48,21 @@ pub async fn read(
         let begin = puller.begin(positions.get(puller.source().as_ref()).copied(), now);
         let from = since.map_or(begin, |since| begin.max(since));
         lanes.push(lane);
-        pulls.spawn(read_one(puller, pull.clone(), from, now));
+        let owes = since.is_none().then(|| outfit.batches.clone());
+        pulls.spawn(read_one(puller, pull.clone(), from, now, owes));
     }
     let (_, tails) = tokio::join!(merge(lanes, &outfit.batches), pulls.join_all());
     Ok(tails.into_iter().flatten().collect())
 }
 
-/// `None` where the pull has no tail.
-async fn read_one(mut puller: Puller, pull: PrometheusPull, from: Timestamp, now: Timestamp) -> Option<Tail> {
+/// `None` where the pull has no tail. `owes` takes the mark of a history that could not be read.
+async fn read_one(
+    mut puller: Puller,
+    pull: PrometheusPull,
+    from: Timestamp,
+    now: Timestamp,
+    owes: Option<mpsc::Sender<Batch>>,
+) -> Option<Tail> {
     let source = puller.source().clone();
     let (mut reached, mut samples, mut told) = (from, 0, Instant::now());
     let note = |progress: Progress| {
@@ -69,8 +78,13 @@ async fn read_one(mut puller: Puller, pull: PrometheusPull, from: Timestamp, now
             tracing::info!(%source, samples, "history has been read");
         }
         Err(error) => {
-            tracing::error!(%source, %error, from = %reached, "history could not be read; what is missing is learnt live");
+            tracing::error!(%source, %error, from = %reached,
+                "history could not be read; what is missing is learnt live, and asked for again at the next start");
             reached = reached.max(now);
+            if let Some(owes) = owes.filter(|_| from < now) {
+                // An error says that the engine has ended: then there is no state that would owe.
+                let _ = owes.send(owed::mark(&source, now)).await;
+            }
         }
     }
     pull.tail_lag.is_some().then_some(Tail { pull, from: reached })

@@ -6,6 +6,7 @@ pub mod collectors;
 pub mod engine_thread;
 pub mod history;
 pub mod ledger;
+pub mod owed;
 pub mod pulse;
 pub mod recover;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! The service: everything started in the one right order, and ended in the reverse.
 //!
-//! Start: store and its lock -> newest snapshot -> engine thread -> API -> history, or what was missed ->
+//! Start: store and its lock -> newest snapshot, unless history is owed that can be had -> engine thread -> API -> history, or what was missed ->
 //! live: the clock runs, actions go out. End: collectors and API -> queue drained -> last snapshot -> offsets
 //! committed -> deliveries in flight.
 
@@ -30,6 +30,7 @@ use crate::runtime::collectors::{CollectError, Consumers, Live, Outfit};
 use crate::runtime::engine_thread::{EngineThread, EngineThreadError, Inlets, Order};
 use crate::runtime::history;
 use crate::runtime::ledger::Ledger;
+use crate::runtime::owed;
 use crate::runtime::pulse::Pulse;
 use crate::runtime::recover::{self, Start};
 use crate::runtime::settings::settings_of;
@@ -142,6 +143,8 @@ impl Service {
         let address = listener.local_addr().map_err(cannot_listen)?;
 
         let (batches, batches_out) = mpsc::channel(config.limits.queue_batches_max);
+        let outfit = Outfit { clock, batches: batches.clone(), metrics: Arc::clone(&metrics) };
+        let start = owed::collect(start, &config, &outfit, settings_of(&config)).await?;
         let (asks, asks_out) = mpsc::channel(ASKS_MAX);
         let (shown, phase) = watch::channel(start.phase());
         let (durable, durable_seen) = watch::channel(start.positions.clone());
@@ -151,7 +154,7 @@ impl Service {
         metrics.queue("remote_write_kib", room.kib_max(), move || used.kib_used());
 
         let handle = Handle {
-            batches: batches.clone(),
+            batches,
             asks,
             room,
             outbox: Arc::clone(&outbox),
@@ -167,7 +170,7 @@ impl Service {
         let work = Work {
             positions: start.positions.clone(),
             since: start.since,
-            outfit: Outfit { clock, batches, metrics: Arc::clone(&metrics) },
+            outfit,
             dispatcher: Some(Dispatcher::new(Arc::clone(&outbox), sinks, clock, Arc::clone(&metrics))),
             durable: durable_seen,
             live: None,

@@ -20,6 +20,8 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::durable::snapshot::{self, Recovered};
+use crate::engine::EngineState;
 use crate::incident::event::EventKind;
 use crate::runtime::serve::{self, ServeError, Started};
 use crate::sample::Timestamp;
@@ -145,6 +147,37 @@ async fn a_stop_does_not_wait_for_history_and_leaves_no_half_read_state() {
     assert_eq!(service.get("/-/ready").await.1["phase"], "warming_up");
     timeout(Duration::from_secs(10), service.stop()).await.expect("a quick end");
     assert!(!dir.path().join("engine.snapshot").exists());
+}
+
+/// The positions that the last snapshot holds.
+fn positions(dir: &Path) -> Vec<String> {
+    match snapshot::recover::<EngineState>(&dir.join("engine.snapshot")).unwrap() {
+        Recovered::Snapshot(found) => found.positions.into_keys().collect(),
+        _ => panic!("no snapshot"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_that_could_not_be_read_is_read_at_a_later_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, config) = prometheus(Paper { disturbed: 0..0, delay: Duration::ZERO }).await;
+    server.reset().await;
+    for _ in 0..2 {
+        // Nothing is mounted: 404, which no second try mends.
+        let service = Service::start(dir.path(), &config).await;
+        service.until_live().await;
+        service.stop().await;
+        assert!(positions(dir.path()).iter().any(|source| source.starts_with("owed:prometheus:")));
+    }
+    let paper = Paper { disturbed: 0..0, delay: Duration::ZERO };
+    Mock::given(path("/api/v1/query_range")).respond_with(paper).mount(&server).await;
+    let service = Service::start(dir.path(), &config).await;
+    service.until_live().await;
+    let (_, found) = service.get("/api/v1/series").await;
+    service.stop().await;
+    assert_eq!(found["series"][0]["state"], "live", "{found}");
+    let positions = positions(dir.path());
+    assert!(positions.iter().all(|source| source.starts_with("prometheus:")), "{positions:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -146,6 +146,15 @@ impl Puller {
         }
     }
 
+    /// Whether the server answers for the step at `from`, as of one try.
+    ///
+    /// # Errors
+    /// It cannot be had, or refuses.
+    pub async fn probe(&self, from: Timestamp) -> Result<(), QueryError> {
+        let from = self.grid_up(from);
+        self.ask(from, from).await.map(drop)
+    }
+
     /// Pulls all steps in `[from, to]` and returns where to go on. Where `from` lies behind `to` there is nothing to do.
     ///
     /// # Errors
