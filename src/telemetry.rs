@@ -80,6 +80,11 @@ struct Part {
     what: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SeverityLabel {
+    severity: &'static str,
+}
+
 struct Probe {
     queue: &'static str,
     length: Box<dyn Fn() -> usize + Send + Sync>,
@@ -103,8 +108,12 @@ pub struct Metrics {
     probes: Mutex<Vec<Probe>>,
     series: Gauge,
     lanes: Gauge,
+    entities: Gauge,
+    waiting: Gauge,
     incidents_open: Gauge,
+    threshold: Family<SeverityLabel, Gauge<f64, AtomicU64>>,
     ticks: Counter,
+    ticks_skipped: Counter,
     /// Data time of the newest tick, `i64::MIN` before the first.
     tick_at: AtomicI64,
     watermark_lag: Gauge<f64, AtomicU64>,
@@ -115,14 +124,20 @@ pub struct Metrics {
     resident: Gauge,
 }
 
-/// What the engine thread says about its engine after a tick.
+/// What the engine thread says about its engine, after a tick and from time to time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineGauges {
     pub series: usize,
     pub lanes: usize,
+    pub entities: usize,
+    /// Samples that wait for their tick.
+    pub waiting: usize,
     pub incidents_open: usize,
+    /// The evidence that a ticket and a page take.
+    pub thresholds: [f64; 2],
     /// Since the process started.
     pub ticks: u64,
+    pub ticks_skipped: u64,
     /// The newest tick.
     pub tick_at: Option<Timestamp>,
 }
@@ -164,8 +179,12 @@ impl Metrics {
             probes: Mutex::default(),
             series: Gauge::default(),
             lanes: Gauge::default(),
+            entities: Gauge::default(),
+            waiting: Gauge::default(),
             incidents_open: Gauge::default(),
+            threshold: Family::default(),
             ticks: Counter::default(),
+            ticks_skipped: Counter::default(),
             tick_at: AtomicI64::new(i64::MIN),
             watermark_lag: Gauge::default(),
             snapshot_at: AtomicI64::new(i64::MIN),
@@ -207,8 +226,14 @@ impl Metrics {
             "Series whose cadence is known and that detectors watch",
             self.lanes.clone(),
         );
+        r.register("known_entities", "Entities that series belong to", self.entities.clone());
+        r.register("waiting_samples", "Samples that wait for their tick", self.waiting.clone());
         r.register("open_incidents", "Incidents open", self.incidents_open.clone());
+        let threshold = "Evidence that an incident of a severity takes, by the budget";
+        r.register("incident_threshold_weight", threshold, self.threshold.clone());
         r.register("ticks", "Ticks done", self.ticks.clone());
+        let skipped = "Ticks left out because nothing came for a long time";
+        r.register("skipped_ticks", skipped, self.ticks_skipped.clone());
         let (seconds, bytes) = (|| Unit::Seconds, || Unit::Bytes);
         r.register_with_unit(
             "watermark_lag",
@@ -311,7 +336,13 @@ impl Metrics {
     pub fn engine(&self, now: EngineGauges) {
         self.series.set(now.series as i64);
         self.lanes.set(now.lanes as i64);
+        self.entities.set(now.entities as i64);
+        self.waiting.set(now.waiting as i64);
         self.incidents_open.set(now.incidents_open as i64);
+        for (severity, weight) in ["ticket", "page"].into_iter().zip(now.thresholds) {
+            self.threshold.get_or_create(&SeverityLabel { severity }).set(weight);
+        }
+        self.ticks_skipped.inner().store(now.ticks_skipped, Ordering::Relaxed);
         self.ticks.inner().store(now.ticks, Ordering::Relaxed);
         if let Some(at) = now.tick_at {
             self.tick_at.store(at.0, Ordering::Relaxed);
@@ -389,6 +420,15 @@ mod tests {
         metrics.observe(Stage::Tick, Duration::from_millis(5));
         metrics.accepted(40);
         metrics.snapshot(Timestamp(1_000), 77);
+        metrics.outbox(10, [("pager", "notice", 4)].into_iter());
+        metrics.outbox_dropped_in_all("pager", "notice", 2);
+        metrics.engine(EngineGauges {
+            entities: 3,
+            waiting: 9,
+            thresholds: [7.5, 8.5],
+            ticks_skipped: 6,
+            ..EngineGauges::default()
+        });
         let page = metrics.encode(Timestamp(61_000));
         for line in [
             r#"foreshock_queue_length_entries{queue="batches"} 3"#,
@@ -396,6 +436,13 @@ mod tests {
             r#"foreshock_dropped_total{part="engine",reason="late"} 2"#,
             r#"foreshock_stage_duration_seconds_count{stage="tick"} 1"#,
             r#"foreshock_stage_duration_seconds_count{stage="deliver"} 0"#,
+            r#"foreshock_outbox_waiting_records{sink="pager",what="notice"} 4"#,
+            r#"foreshock_outbox_dropped_records_total{sink="pager",what="notice"} 2"#,
+            "foreshock_outbox_capacity_records 10",
+            "foreshock_known_entities 3",
+            "foreshock_waiting_samples 9",
+            r#"foreshock_incident_threshold_weight{severity="page"} 8.5"#,
+            "foreshock_skipped_ticks_total 6",
             "foreshock_samples_total 40",
             "foreshock_snapshot_age_seconds 60.0",
             "foreshock_watermark_lag_seconds NaN",

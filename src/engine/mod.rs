@@ -162,6 +162,7 @@ impl Engine {
     fn tick(&mut self, due: &Due, out: &mut Vec<Event>) {
         self.now = due.at;
         self.stats.ticks += 1;
+        self.stats.ticks_skipped += due.skipped;
         let odd = self.tick_shards(due);
         let findings = self.findings(due.at, &odd);
         let view =
@@ -297,6 +298,13 @@ impl Engine {
         stats.lanes = self.shards.iter().map(Shard::lanes).sum();
         stats.open_incidents = self.incidents.open().count();
         stats.waiting = self.ticker.waiting();
+        stats.thresholds = self.incidents.thresholds();
+        let drops = self.incidents.drops();
+        stats.not_followed = [
+            ("movers_full", drops.movers),
+            ("limits_full", drops.watched),
+            ("incidents_full", drops.incidents),
+        ];
         stats.tick_at = (self.now != Timestamp::MIN).then_some(self.now);
         stats
     }

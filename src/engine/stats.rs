@@ -7,13 +7,15 @@ use crate::series::registry::Rejected;
 use crate::series::tick::Dropped;
 
 /// Counts since the engine was made or loaded, and sizes as of now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
     /// Samples that wait for, or have had, their tick.
     pub accepted: u64,
     /// Samples that were not taken in, or gave no value, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     pub ticks: u64,
+    /// Ticks left out because nothing came for a long time.
+    pub ticks_skipped: u64,
     /// The newest tick.
     pub tick_at: Option<Timestamp>,
     pub series: usize,
@@ -21,6 +23,10 @@ pub struct Stats {
     /// Series whose cadence is known and that detectors watch.
     pub lanes: usize,
     pub open_incidents: usize,
+    /// The evidence that a ticket and a page take now.
+    pub thresholds: [f64; 2],
+    /// Findings and incidents that did not fit into a bound, by which; since the state began, snapshots included.
+    pub not_followed: [(&'static str, u64); 3],
     /// Samples that wait for their tick.
     pub waiting: usize,
 }

@@ -11,10 +11,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
 
 use crate::api::handle::{Ask, Phase};
 use crate::clock::Clock;
@@ -27,6 +28,9 @@ use crate::runtime::pulse::Pulse;
 use crate::runtime::snapshots::{Positions, Snapshots};
 use crate::sample::{Batch, Timestamp};
 use crate::telemetry::{EngineGauges, Metrics, Stage};
+
+/// Between two looks at the engine's counts where nothing ticks.
+const MEASURE: Duration = Duration::from_secs(5);
 
 /// What the runtime tells the thread.
 #[derive(Debug)]
@@ -67,12 +71,15 @@ pub struct EngineThread {
     /// Where others see the phase.
     pub shown: watch::Sender<Phase>,
     pub metrics: Arc<Metrics>,
+    /// When the engine was last asked for its counts without a tick.
+    pub measured_at: Instant,
 }
 
 enum Next {
     Batch(Batch),
     Beat,
     Snapshot,
+    Measure,
     Ask(Ask),
     Order(Option<Order>),
 }
@@ -94,6 +101,10 @@ impl EngineThread {
                     let snapshot = self.barrier();
                     self.snapshots.begin(runtime, snapshot);
                 }
+                Next::Measure => {
+                    self.measured_at = Instant::now();
+                    self.measure();
+                }
                 Next::Ask(ask) => self.answer(ask)?,
                 Next::Order(Some(Order::GoLive)) => {
                     self.go_live(&mut inlets.batches)?;
@@ -112,6 +123,8 @@ impl EngineThread {
             Some(ask) = inlets.asks.recv() => Next::Ask(ask),
             Some(batch) = inlets.batches.recv() => Next::Batch(batch),
             () = self.pulse.beat(&self.clock), if self.phase == Phase::Live => Next::Beat,
+            // Not by ticks alone: what is dropped shows also where nothing ticks, which it may be the reason for.
+            () = sleep_until((self.measured_at + MEASURE).into()) => Next::Measure,
             // Half-read history is no state to come back to.
             () = self.snapshots.due(), if self.phase != Phase::WarmingUp => Next::Snapshot,
         }
@@ -181,12 +194,19 @@ impl EngineThread {
         self.metrics.engine(EngineGauges {
             series: stats.series,
             lanes: stats.lanes,
+            entities: stats.entities,
+            waiting: stats.waiting,
             incidents_open: stats.open_incidents,
+            thresholds: stats.thresholds,
             ticks: stats.ticks,
+            ticks_skipped: stats.ticks_skipped,
             tick_at: stats.tick_at,
         });
         for (reason, count) in &stats.dropped {
             self.metrics.dropped_in_all("engine", reason, *count);
+        }
+        for (bound, count) in stats.not_followed {
+            self.metrics.dropped_in_all("incidents", bound, count);
         }
     }
 

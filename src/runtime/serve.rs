@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -232,6 +232,7 @@ fn engine_thread(
         reached: start.since.unwrap_or(Timestamp::MIN),
         shown,
         metrics: Arc::clone(metrics),
+        measured_at: Instant::now(),
     }
 }
 
