@@ -83,6 +83,22 @@ fn the_example_is_valid() {
     );
 }
 
+#[test]
+fn what_is_valid_and_hardly_wanted_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("c.yaml"), "site: home\nacting: {mode: auto}\n").unwrap();
+    let output = check(folder.path(), "c.yaml", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    assert!(
+        matches!(lines[..], [valid, blind, unrouted]
+        if valid.starts_with("c.yaml is valid")
+            && blind.starts_with("warning: nothing is watched;")
+            && unrouted.starts_with("warning: `acting.mode` is auto and no sink carries")),
+        "{lines:?}"
+    );
+}
+
 /// Puts a key that nobody knows into every section, and reads off what is known there.
 #[test]
 fn the_example_explains_every_key() {

@@ -25,6 +25,8 @@ pub struct Alertmanager {
     pub authorization: Option<secrecy::SecretString>,
     pub resend: Duration,
     pub runbook_url: Option<String>,
+    /// Where people find this Foreshock.
+    pub external_url: Option<Url>,
     pub timeout: Duration,
 }
 
@@ -37,6 +39,9 @@ struct Alert {
     annotations: Labels,
     starts_at: Timestamp,
     ends_at: Timestamp,
+    /// The link back, to the incident.
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    generator_url: Option<String>,
 }
 
 impl Sink for Alertmanager {
@@ -82,11 +87,14 @@ impl Alertmanager {
         let lifetime_ms = self.resend.as_millis() as i64 * REPEATS_MISSED_MAX;
         // An end that lies ahead of its clock would leave the alert firing until then.
         let ends_at = incident.resolved_at.map_or(now.plus_ms(lifetime_ms), |at| at.min(now));
+        let link = |base| below(base, &["api", "v1", "incidents", &incident.id]).to_string();
+        let generator_url = self.external_url.as_ref().map(link);
         let alert = |labels, annotations, ends_at: Timestamp| Alert {
             labels,
             annotations,
             starts_at: incident.opened_at,
             ends_at: ends_at.max(incident.opened_at),
+            generator_url: generator_url.clone(),
         };
         let labels = labels(incident);
         let before: Option<Labels> = letter.note.and_then(|note| serde_json::from_str(note).ok());
@@ -149,6 +157,7 @@ mod tests {
             authorization: None,
             resend: Duration::from_secs(60),
             runbook_url: Some("https://runbooks.example/mail".into()),
+            external_url: Some("https://mail.example/foreshock/".parse().unwrap()),
             timeout: Duration::from_secs(9),
         }
     }
@@ -178,6 +187,7 @@ mod tests {
             "incident": "a", "fault": "clamd_stuck",
         });
         assert_eq!(alerts[0]["labels"], labels);
+        assert_eq!(alerts[0]["generatorURL"], "https://mail.example/foreshock/api/v1/incidents/a");
         let annotations = &alerts[0]["annotations"];
         assert_eq!(annotations["impact_at"], "2023-11-14T22:20:00.000Z");
         assert_eq!(annotations["runbook_url"], "https://runbooks.example/mail");
@@ -205,6 +215,14 @@ mod tests {
         assert_eq!(alerts[0]["endsAt"], "2023-11-14T22:05:00.000Z");
         assert!(alerts[1]["labels"].get("fault").is_none());
         assert_eq!(alerts[1]["endsAt"], "2023-11-14T22:09:00.000Z");
+    }
+
+    #[test]
+    fn without_a_known_address_there_is_no_link_back() {
+        let sink = Alertmanager { external_url: None, ..alertmanager() };
+        let request = sink.request(&letter(&opened("a", 0))).unwrap();
+        let alerts: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert!(alerts[0].get("generatorURL").is_none(), "{alerts}");
     }
 
     #[test]

@@ -108,12 +108,15 @@ fn sink_of(config: &SinkConfig) -> Result<Box<dyn Sink>, SinkError> {
             panel_id: *panel_id,
             timeout: *timeout,
         }),
-        SinkKind::Alertmanager { url, auth, resend, runbook_url, timeout } => Box::new(Alertmanager {
-            url: url.clone(),
-            authorization: authorization(auth).map(SecretString::from),
-            resend: *resend,
-            runbook_url: runbook_url.clone(),
-            timeout: *timeout,
-        }),
+        SinkKind::Alertmanager { url, auth, resend, runbook_url, external_url, timeout } => {
+            Box::new(Alertmanager {
+                url: url.clone(),
+                authorization: authorization(auth).map(SecretString::from),
+                resend: *resend,
+                runbook_url: runbook_url.clone(),
+                external_url: external_url.clone(),
+                timeout: *timeout,
+            })
+        }
     })
 }

@@ -225,6 +225,8 @@ pub enum SinkKind {
         auth: HttpAuth,
         resend: Duration,
         runbook_url: Option<String>,
+        /// Where people find this Foreshock, for the alert's link back.
+        external_url: Option<Url>,
         timeout: Duration,
     },
 }

@@ -50,9 +50,10 @@ pub(super) fn acting(root: &Section) -> Acting {
 /// The sinks, each with the place where it is written.
 pub(super) fn sinks(root: &Section) -> Vec<Placed<SinkConfig>> {
     let mut sinks: Vec<Placed<SinkConfig>> = Vec::new();
+    let external_url: Option<Url> = root.get("external_url");
     for section in root.list("sinks") {
         let at = section.at;
-        let Some(sink) = sink(section) else { continue };
+        let Some(sink) = sink(section, external_url.as_ref()) else { continue };
         if sinks.iter().any(|known| known.value.name == sink.name) {
             root.reader.sink.push(at, format!("two sinks are named `{}`", sink.name), "name them apart");
         }
@@ -61,13 +62,13 @@ pub(super) fn sinks(root: &Section) -> Vec<Placed<SinkConfig>> {
     sinks
 }
 
-fn sink(section: Section) -> Option<SinkConfig> {
+fn sink(section: Section, external_url: Option<&Url>) -> Option<SinkConfig> {
     let name = section.need("name", "name it: `name: runner`");
     let severity = section.node("severity_min").and_then(|node| one_of(node, section.reader, &SEVERITIES));
     let kinds: Vec<SinkKind> = [
         section.section("webhook").map(webhook),
         section.section("grafana").map(grafana),
-        section.section("alertmanager").map(alertmanager),
+        section.section("alertmanager").map(|section| alertmanager(section, external_url)),
     ]
     .into_iter()
     .flatten()
@@ -221,13 +222,14 @@ fn grafana(section: Section) -> SinkKind {
     kind
 }
 
-fn alertmanager(section: Section) -> SinkKind {
+fn alertmanager(section: Section, external_url: Option<&Url>) -> SinkKind {
     let runbook: Option<Url> = section.get("runbook_url");
     let kind = SinkKind::Alertmanager {
         url: url(&section, "http://127.0.0.1:9093"),
         auth: http_auth(&section),
         resend: section.within("resend", MINUTE, 10 * SECOND..=10 * MINUTE, show_duration),
         runbook_url: runbook.map(String::from),
+        external_url: external_url.cloned(),
         timeout: timeout(&section, 20 * SECOND),
     };
     section.finish();

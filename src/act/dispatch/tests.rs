@@ -241,6 +241,7 @@ async fn an_alert_is_repeated_while_it_fires_and_ended_once() {
             auth: HttpAuth::None,
             resend: Duration::from_secs(60),
             runbook_url: None,
+            external_url: None,
             timeout: Duration::from_secs(5),
         },
         &[],
