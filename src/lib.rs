@@ -40,4 +40,6 @@ pub mod runtime;
 
 pub mod sim;
 
+pub mod eval;
+
 pub mod cli;

@@ -11,7 +11,7 @@ use std::process::Command;
 use source::{Source, sources_under};
 
 /// The modules in the order of the data. Each may import only those to its left.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     // what all speak of
     "sample",
     "kernel",
@@ -33,6 +33,8 @@ const ORDER: [&str; 18] = [
     "runtime",
     // what a person starts; the engine can never see the simulated host
     "sim",
+    // how good the scores are
+    "eval",
     "cli",
     "main",
 ];

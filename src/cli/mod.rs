@@ -2,9 +2,12 @@
 
 pub mod check;
 pub mod demo;
+pub mod eval;
 mod hold_off;
+mod progress;
 pub mod replay;
 pub mod score;
+mod scoring;
 pub mod serve;
 mod streams;
 
@@ -32,6 +35,8 @@ enum Command {
     Replay(replay::Replay),
     /// Score each row of a CSV by how unusual it is, given the rows before it
     Score(score::Score),
+    /// Measure the detectors against labelled data
+    Eval(eval::Eval),
 }
 
 /// Runs the command; errors are for people, on stderr.
@@ -42,5 +47,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => serve.run(),
         Command::Replay(replay) => replay.run(),
         Command::Score(score) => score.run(),
+        Command::Eval(eval) => eval.run(),
     }
 }

@@ -6,17 +6,17 @@
 //! the `end` between them, what one replay of the whole says.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::check::refuse;
+use super::progress::bar;
 use super::streams::{Output, output};
 use crate::act::acting::{Acting, ActingState};
 use crate::act::guard::Policy;
@@ -145,17 +145,6 @@ fn read_inputs(config: &Config, args: &Replay) -> anyhow::Result<Columns> {
     }
     progress.finish_and_clear();
     Ok(columns)
-}
-
-fn bar(len: u64, what: &'static str, figures: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {{percent}}%, {figures}"));
-    // A template that indicatif would not take leaves its own.
-    ProgressBar::new(len)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(what)
 }
 
 struct Player {

@@ -1,6 +1,6 @@
 //! `foreshock score`: how unusual each row of a CSV is, given the rows before it. One pass, no configuration.
 
-use std::io::{self, BufRead, Write};
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,21 +8,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::hold_off::HoldOff;
+use super::scoring::{self, score_of};
 use super::streams::{output, same_file};
 use crate::collect::recording::input;
-use crate::collect::recording::score_csv::{Row, ScoreCsv};
-use crate::detect::Tick;
-use crate::detect::entity::EntityScore;
-use crate::sample::Timestamp;
-
-/// Surprise at which a score is 1; rarer than one in 10^12 is all the same.
-const SURPRISE_MAX: f32 = 12.0;
-/// Intervals whose median is the cadence. Their rows wait until it is known, and score 0: all warm-up.
-const CADENCE_INTERVALS: usize = 8;
-const CADENCE_SECONDS_MAX: i64 = 86_400;
-/// Where rows have no interval between them to learn from.
-const CADENCE_SECONDS_DEFAULT: u32 = 60;
+use crate::collect::recording::score_csv::ScoreCsv;
 
 const EXAMPLE: &str = "\
 Example: score a recording, and see its five most unusual rows
@@ -82,80 +71,16 @@ fn score(mut csv: ScoreCsv<impl BufRead>, out: &mut impl Write, per_signal: bool
     }
     writeln!(out)?;
 
-    let mut first_rows = Vec::new();
-    let mut more = Ok(true);
-    while let Ok(true) = more
-        && first_rows.len() <= CADENCE_INTERVALS
-    {
-        let mut row = Row::default();
-        more = csv.next_row(&mut row);
-        if let Ok(true) = more {
-            first_rows.push(row);
-        }
-    }
-    let mut scorer = Scorer::new(cadence_seconds(&first_rows), csv.signals().len(), per_signal);
-    for row in &first_rows {
-        scorer.write(row, out)?;
-    }
-    let mut row = Row::default();
-    while let Ok(true) = more {
-        more = csv.next_row(&mut row);
-        if let Ok(true) = more {
-            scorer.write(&row, out)?;
-        }
-    }
-    more?;
-    Ok(csv.text_cells())
-}
-
-/// The median interval of `rows`, those of equal time left out.
-fn cadence_seconds(rows: &[Row]) -> u32 {
-    let mut intervals: Vec<i64> = rows.windows(2).map(|pair| pair[1].at.since(pair[0].at)).collect();
-    intervals.retain(|&ms| ms > 0);
-    intervals.sort_unstable();
-    match intervals.get(intervals.len() / 2) {
-        Some(&ms) => ((ms + 500) / 1000).clamp(1, CADENCE_SECONDS_MAX) as u32,
-        None => CADENCE_SECONDS_DEFAULT,
-    }
-}
-
-struct Scorer {
-    entity: EntityScore,
-    cadence_seconds: u32,
-    hold_off: HoldOff,
-    per_signal: bool,
-}
-
-impl Scorer {
-    fn new(cadence_seconds: u32, signals: usize, per_signal: bool) -> Self {
-        let entity = EntityScore::new(cadence_seconds, signals);
-        Scorer { entity, cadence_seconds, hold_off: HoldOff::default(), per_signal }
-    }
-
-    fn write(&mut self, row: &Row, out: &mut impl Write) -> io::Result<()> {
-        let scored = self.entity.step(&tick_utc(row.at, self.cadence_seconds), &row.values);
-        let news = self.hold_off.news(row.at, scored.surprise);
+    scoring::each_row(&mut csv, |row, scored| {
         out.write_all(&row.timestamp)?;
-        write!(out, ",{:.9},{:.9}", score_of(scored.surprise), score_of(news))?;
-        if self.per_signal {
-            for &surprise in &scored.signals {
-                // A signal without a value has no score: no data is not "as usual".
-                if surprise.is_nan() { write!(out, ",")? } else { write!(out, ",{:.9}", score_of(surprise))? }
-            }
+        write!(out, ",{:.9},{:.9}", score_of(scored.surprise), score_of(scored.news))?;
+        for &surprise in scored.signals.iter().filter(|_| per_signal) {
+            // A signal without a value has no score: no data is not "as usual".
+            if surprise.is_nan() { write!(out, ",")? } else { write!(out, ",{:.9}", score_of(surprise))? }
         }
         writeln!(out)
-    }
-}
-
-fn score_of(surprise: f32) -> f64 {
-    f64::from(surprise.clamp(0.0, SURPRISE_MAX)) / f64::from(SURPRISE_MAX)
-}
-
-fn tick_utc(at: Timestamp, cadence_seconds: u32) -> Tick {
-    let seconds = at.0.div_euclid(1000);
-    // 1970-01-01 was a Thursday, weekday 3.
-    let local_weekday = (seconds.div_euclid(86_400) + 3).rem_euclid(7) as u8;
-    Tick { at, cadence_seconds, local_second_of_day: seconds.rem_euclid(86_400) as u32, local_weekday }
+    })?;
+    Ok(csv.text_cells())
 }
 
 fn quoted(name: &str) -> String {

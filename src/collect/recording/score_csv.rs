@@ -1,7 +1,8 @@
 //! The score CSV: a time and the signals of one entity in each row, read strictly in one pass.
 //!
 //! The column named `timestamp` (any case; else the first) is the time: RFC 3339, `YYYY-MM-DD HH:MM:SS`
-//! read as UTC, or epoch seconds. A column named `label`, or not named, is left alone. Every other column
+//! read as UTC, or epoch seconds. A column named `label` is no signal: it is what `eval` measures against.
+//! A column without a name is left alone. Every other column
 //! is a signal unless its first cell is text; that is settled by the first row, so that what is read from the first
 //! half of a file is what is read from the first half of the whole. Empty cells, NaN and infinities are
 //! missing. Rows of equal time are rows; a row that goes back in time is an error.
@@ -42,6 +43,8 @@ pub struct Row {
     pub timestamp: Vec<u8>,
     /// One value a signal, in the file's order; NaN is missing.
     pub values: Vec<f64>,
+    /// Whether somebody found the row anomalous; `None` where nobody said.
+    pub label: Option<bool>,
 }
 
 /// A score CSV being read.
@@ -51,6 +54,7 @@ pub struct ScoreCsv<R> {
     time_column: usize,
     /// Name and column of each signal.
     signals: Vec<(String, usize)>,
+    label_column: Option<usize>,
     /// The first row is read with the header, since it settles which columns are signals.
     first_waits: bool,
     before: Timestamp,
@@ -76,6 +80,7 @@ impl<R: BufRead> ScoreCsv<R> {
             }
         }
         let time_column = names.iter().position(|n| n.eq_ignore_ascii_case("timestamp")).unwrap_or(0);
+        let label_column = names.iter().position(|n| n.eq_ignore_ascii_case("label"));
         let first_waits = records.advance()?;
         let is_text =
             |i: usize| first_waits && i < records.len() && matches!(cell_of(&records.content(i)), Cell::Text);
@@ -94,6 +99,7 @@ impl<R: BufRead> ScoreCsv<R> {
             columns,
             time_column,
             signals,
+            label_column,
             first_waits,
             before: Timestamp::MIN,
             text_cells: 0,
@@ -103,6 +109,11 @@ impl<R: BufRead> ScoreCsv<R> {
     /// Names of the signals, in the file's order.
     pub fn signals(&self) -> impl ExactSizeIterator<Item = &str> {
         self.signals.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether rows may be labelled.
+    pub fn has_labels(&self) -> bool {
+        self.label_column.is_some()
     }
 
     /// Cells so far that should hold a number and hold text; they count as missing.
@@ -145,6 +156,10 @@ impl<R: BufRead> ScoreCsv<R> {
             };
             row.values.push(value);
         }
+        row.label = self.label_column.and_then(|column| match cell_of(&self.records.content(column)) {
+            Cell::Number(value) => Some(value != 0.0),
+            Cell::Missing | Cell::Text => None,
+        });
         Ok(true)
     }
 }
@@ -169,7 +184,8 @@ fn cell_of(content: &[u8]) -> Cell {
     if MISSING.iter().any(|word| content.eq_ignore_ascii_case(word)) { Cell::Missing } else { Cell::Text }
 }
 
-fn time_of(content: &[u8]) -> Option<Timestamp> {
+/// The instant that `content` writes, in any of the ways above.
+pub fn time_of(content: &[u8]) -> Option<Timestamp> {
     /// The last second of the year 9999: beyond it somebody meant milliseconds.
     const SECONDS_MAX: f64 = 253_402_300_799.0;
     if let Ok(seconds) = fast_float2::parse::<f64, _>(content) {
@@ -209,6 +225,9 @@ mod tests {
         assert_eq!(signals, ["cpu", "mem"]);
         assert_eq!(rows[1].values, [3.0, 4.0]);
         assert_eq!(rows[1].line, 3);
+        assert_eq!((rows[0].label, rows[1].label), (Some(false), Some(true)));
+        let (_, rows) = rows_of("timestamp,v,label\n0,1,\n1,1,1.0\n2,1,?\n").unwrap();
+        assert_eq!(rows.iter().map(|row| row.label).collect::<Vec<_>>(), [None, Some(true), None]);
         assert_eq!(rows_of("value,timestamp\n7,0\n").unwrap().0, ["value"]);
         assert_eq!(rows_of(",timestamp,value,\n0,0,7,\n").unwrap().0, ["value"]);
         assert_eq!(rows_of("time,value\n0,7\n").unwrap().0, ["value"]);
