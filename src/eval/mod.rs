@@ -2,9 +2,10 @@
 //!
 //! `nab` scores alerts as the Numenta Anomaly Benchmark does; `vus` and `precision` how scores rank labelled
 //! rows above the others; `alarms` what an operator feels: events found at so many false alarms a week;
-//! `tails` whether a surprise of 3 is one row in a thousand.
+//! `cause` ranks the nodes of a call graph; `tails` tells whether a surprise of 3 is one row in a thousand.
 
 pub mod alarms;
+pub mod cause;
 pub mod nab;
 pub mod precision;
 pub mod tails;

@@ -3,9 +3,11 @@
 //! Every file is scored by the one pass that `foreshock score` makes, or scores that stand ready are taken,
 //! so that others are measured by the same scorers.
 
+mod cause;
 mod files;
 mod labelled;
 mod nab;
+mod petshop;
 mod recording;
 mod table;
 mod tails;
@@ -41,6 +43,8 @@ enum What {
     Labelled(labelled::Labelled),
     /// Whether a surprise of 3 is one normal row in a thousand
     Tails(tails::TailsOf),
+    /// Whether the node at the root of an issue is ranked first
+    Cause(cause::Cause),
 }
 
 /// How to measure; the same for all.
@@ -65,6 +69,7 @@ impl Eval {
             What::Nab(nab) => nab.run()?,
             What::Labelled(labelled) => labelled.run()?,
             What::Tails(tails) => tails.run()?,
+            What::Cause(cause) => cause.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }
