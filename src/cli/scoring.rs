@@ -6,6 +6,7 @@ use super::hold_off::HoldOff;
 use crate::collect::recording::score_csv::{Row, ScoreCsv};
 use crate::detect::Tick;
 use crate::detect::entity::EntityScore;
+use crate::detect::novelty::NOVELTY_MAX;
 use crate::sample::Timestamp;
 
 /// Surprise at which a score is 1; rarer than one in 10^12 is all the same.
@@ -21,8 +22,8 @@ const CADENCE_SECONDS_DEFAULT: u32 = 60;
 pub struct Scored {
     /// Of the row as a whole.
     pub surprise: f32,
-    /// The same where it is news, else 0.
-    pub news: f32,
+    /// How loudly to tell a person: 0 for no news, 1 for the worst there can be.
+    pub news: f64,
     /// Of each signal by itself; NaN where it is missing.
     pub signals: Vec<f32>,
 }
@@ -86,12 +87,15 @@ struct Scorer {
 impl Scorer {
     fn new(cadence_seconds: u32, signals: usize) -> Self {
         let entity = EntityScore::new(cadence_seconds, signals);
-        Scorer { entity, cadence_seconds, hold_off: HoldOff::default() }
+        Scorer { entity, cadence_seconds, hold_off: HoldOff::new(f64::from(NOVELTY_MAX)) }
     }
 
     fn step(&mut self, row: &Row) -> Scored {
         let scored = self.entity.step(&tick_utc(row.at, self.cadence_seconds), &row.values);
-        let news = self.hold_off.news(row.at, scored.surprise);
+        // Of one signal, what is new about it; of several, how odd they are together.
+        let together = scored.surprise * NOVELTY_MAX / SURPRISE_MAX;
+        let evidence = if scored.signals.len() == 1 { scored.novelty } else { together };
+        let news = self.hold_off.news(f64::from(evidence));
         Scored { surprise: scored.surprise, news, signals: scored.signals }
     }
 }

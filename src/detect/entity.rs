@@ -1,11 +1,14 @@
 //! One row of several signals of one entity, from raw values to one surprise.
 //!
-//! `score` runs a file through this; the engine, whose signals live in blocks, fuses with `entity_surprise`.
+//! `score` and `eval` run files through this: energies of the row, for one signal with novelty, against the entity's
+//! own bar. The engine, whose signals live in blocks, does not run these yet: it fuses in `univariate` and `groups`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{MultiSurprise, Multivariate, Row, Tick, Univariate, fuse};
-use crate::kernel::Lanes;
+use super::calibrate::Calibration;
+use super::energy::Energies;
+use super::novelty::Novelty;
+use super::{Row, Tick, Univariate};
 use crate::sample::{CHUNK, Mask};
 
 /// A value further out, in its lane's units, moves the centre there, so that f32 resolves its changes;
@@ -16,14 +19,6 @@ const REST_ROWS: u64 = 256;
 /// Values are cut here: their squares must fit f32.
 const NORMALISED_MAX: f64 = 1e15;
 
-/// One surprise of an entity from those of its signals (NaN where there was none) and of how they move together.
-///
-/// The signals count for one half, their relations for the other.
-pub fn entity_surprise(signals: impl IntoIterator<Item = f32>, together: f32) -> f32 {
-    let apart = fuse::mean_of_odds(signals);
-    fuse::mean_of_odds([apart, together])
-}
-
 /// What one row of an entity's signals is worth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EntityRow {
@@ -31,15 +26,17 @@ pub struct EntityRow {
     pub surprise: f32,
     /// Of each signal by itself; NaN where it is missing.
     pub signals: Vec<f32>,
-    /// Of the relations between them.
-    pub together: MultiSurprise,
+    /// How new the row is, where there is one signal only; what alerts are told by, 0..=`NOVELTY_MAX`.
+    pub novelty: f32,
 }
 
 /// The detectors of a row of signals that arrive as raw values.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EntityScore {
     univariate: Univariate,
-    multivariate: Multivariate,
+    novelty: Novelty,
+    energies: Energies,
+    calibration: Calibration,
     normalisers: Vec<Option<Normaliser>>,
     rows: u64,
     #[serde(skip)]
@@ -49,13 +46,14 @@ pub struct EntityScore {
 impl EntityScore {
     /// For `signals` columns that are sampled every `cadence_seconds`, or about so.
     pub fn new(cadence_seconds: u32, signals: usize) -> Self {
-        let mut multivariate = Multivariate::new();
-        for _ in 0..signals {
-            multivariate.join();
-        }
+        let (mut novelty, mut energies) = (Novelty::default(), Energies::new());
+        novelty.grow(signals.div_ceil(CHUNK));
+        energies.grow(signals);
         EntityScore {
             univariate: Univariate::new(cadence_seconds, signals.div_ceil(CHUNK)),
-            multivariate,
+            novelty,
+            energies,
+            calibration: Calibration::new(signals == 1),
             normalisers: vec![None; signals],
             rows: 0,
             row: Row::default(),
@@ -74,22 +72,23 @@ impl EntityScore {
             }
         }
         self.univariate.step(tick, &x, &seen, &seen, &mut self.row);
-        let pick = |of: &[Lanes], signal: usize| {
-            if seen[signal / CHUNK].has(signal % CHUNK) {
-                of[signal / CHUNK][signal % CHUNK]
-            } else {
-                f32::NAN
-            }
-        };
-        let signals: Vec<f32> =
-            (0..self.normalisers.len()).map(|signal| pick(&self.row.surprise, signal)).collect();
+        let signals: Vec<f32> = (0..self.normalisers.len())
+            .map(|signal| {
+                let (chunk, lane) = (signal / CHUNK, signal % CHUNK);
+                if seen[chunk].has(lane) { self.row.surprise[chunk][lane] } else { f32::NAN }
+            })
+            .collect();
+        let mut novelty = Vec::new();
         if signals.len() == 1 {
-            let surprise = if signals[0].is_nan() { 0.0 } else { signals[0] };
-            return EntityRow { surprise, signals, together: MultiSurprise::default() };
+            self.novelty.step(tick, &x, &seen, &seen, &mut novelty);
         }
-        let z: Vec<f32> = (0..signals.len()).map(|signal| pick(&self.row.z, signal)).collect();
-        let together = self.multivariate.step(tick, &z, true);
-        EntityRow { surprise: entity_surprise(signals.iter().copied(), together.surprise), signals, together }
+        let novelty = novelty.first().map_or(0.0, |lanes| lanes[0]);
+        let mut stir = self.energies.step(tick, values, |_| true);
+        stir.unrest += f64::from(novelty);
+        stir.afterglow += f64::from(novelty);
+        let any = seen.iter().any(|mask| !mask.is_empty());
+        let surprise = if any { self.calibration.surprise(tick.at.seconds(), stir, true) } else { 0.0 };
+        EntityRow { surprise, signals, novelty }
     }
 
     /// The value in its lane's unit, whose centre moves where the value has run away from it.
@@ -107,6 +106,7 @@ impl EntityScore {
         }
         normaliser.centre = value;
         self.univariate.affine(signal, x, 1.0);
+        self.novelty.affine(signal, x, 1.0);
         0.0
     }
 }
@@ -175,15 +175,20 @@ mod tests {
     #[test]
     fn a_value_that_runs_away_takes_its_centre_along() {
         let grown = surprises(1, 2_000, |n, s| 1.0 + 1e7 * n as f64 + wave(n, s));
-        assert!(grown[1_000..].iter().all(|row| row.surprise < 4.0));
+        let odd = grown[1_000..].iter().filter(|row| row.surprise >= 3.0).count();
+        assert!(odd < 20, "{odd} of 1000");
     }
 
     #[test]
-    fn one_wild_signal_of_twenty_shows_in_the_row_and_by_name() {
-        let rows = surprises(20, 900, |n, s| wave(n, s) + if (n, s) == (800, 7) { 40.0 } else { 0.0 });
-        assert!(rows[800].surprise > 3.0, "{:?}", rows[800]);
-        let wildest = (0..20).max_by(|&a, &b| rows[800].signals[a].total_cmp(&rows[800].signals[b]));
-        assert_eq!(wildest, Some(7));
+    fn one_wild_signal_of_twenty_shows_by_name_and_five_in_the_row() {
+        let wild = |count: usize| {
+            surprises(20, 3_000, move |n, s| wave(n, s) + if n == 2_990 && s < count { 40.0 } else { 0.0 })
+        };
+        let one = &wild(1)[2_990];
+        assert!(one.signals[0] > 4.0 && one.signals[1..].iter().all(|&s| s < 3.0), "{one:?}");
+        let five = wild(5);
+        assert!(five[2_990].surprise > 3.0, "{:?}", five[2_990]);
+        assert!(five[2_900..2_990].iter().all(|row| row.surprise < 3.0));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! A surprise is -log10 of the probability of something at least as odd: 3 is one in a thousand.
 //! `derivative`, `seasonal` and later detectors give a raw statistic a lane; `kernel::tail` turns each
 //! into a surprise, `fuse` makes one of several; `univariate` holds all of a block's detectors;
-//! `multivariate` watches how the signals of one entity move together; `entity` scores a row of signals
-//! from raw values.
+//! `multivariate` watches how the signals of one entity move together. `energy`, `novelty` and `calibrate` are the
+//! second generation, which `entity` joins to score a row of signals from raw values.
 #![allow(clippy::needless_range_loop, reason = "a lane indexes several arrays at once")]
 
+pub mod calibrate;
 pub mod derivative;
+pub mod energy;
 pub mod entity;
 pub mod fuse;
 pub mod multivariate;
+pub mod novelty;
 pub mod profile;
 pub mod seasonal;
 #[cfg(test)]
@@ -25,6 +28,7 @@ use crate::sample::{CHUNK, Mask, Timestamp};
 
 pub use entity::{EntityRow, EntityScore};
 pub use multivariate::{MultiSurprise, Multivariate, Part};
+pub use novelty::Novelty;
 pub use univariate::{Row, Univariate};
 
 /// The detectors, a closed set.

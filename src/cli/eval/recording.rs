@@ -62,7 +62,7 @@ fn read(path: &Path, name: &str, how: &How, progress: &ProgressBar) -> anyhow::R
             recording.at.push(row.at);
             recording.label.push(row.label);
             recording.score.push(as_printed(score_of(scored.surprise)));
-            recording.alert.push(as_printed(score_of(scored.news)));
+            recording.alert.push(as_printed(scored.news));
             Ok(())
         })?;
         return Ok(recording);

@@ -1,0 +1,265 @@
+//! Which values a statistic has ever taken: 256 bits a lane, and how far a new value lies from the nearest.
+//!
+//! The bins double in width, two becoming one, whenever a value falls outside them, so a map never forgets
+//! and never grows. A gap is told as a share of the range that the statistic has kept to of late.
+//! A lane costs 32 bytes of bits and 28 of range; a look-up is eight words of bit counting.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Lanes;
+use crate::sample::CHUNK;
+
+const BINS: usize = 256;
+const WORDS: usize = BINS / 64;
+/// Samples before a gap counts: until then everything is new.
+const WARM_SAMPLES: f32 = 50.0;
+
+/// The maps of one statistic for 16 lanes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Occupancy {
+    occupied: [[u64; WORDS]; CHUNK],
+    /// Where the first bin begins, and how wide a bin is; a width of 0 is a map that has not begun.
+    start: Lanes,
+    width: Lanes,
+    /// All values met before the map began, which takes two different ones.
+    first: [Lanes; 2],
+    /// The range of late: it relaxes around its middle. NaN before the first value.
+    low: Lanes,
+    high: Lanes,
+}
+
+impl Occupancy {
+    pub fn new() -> Self {
+        let (none, zero) = ([f32::NAN; CHUNK], [0.0; CHUNK]);
+        Occupancy {
+            occupied: [[0; WORDS]; CHUNK],
+            start: zero,
+            width: zero,
+            first: [none; 2],
+            low: none,
+            high: none,
+        }
+    }
+
+    pub fn reset(&mut self, lane: usize) {
+        self.occupied[lane] = [0; WORDS];
+        (self.start[lane], self.width[lane]) = (0.0, 0.0);
+        let [least, most] = &mut self.first;
+        for bound in [least, most, &mut self.low, &mut self.high] {
+            bound[lane] = f32::NAN;
+        }
+    }
+
+    /// Follows a change of unit: values become `(value - shift) * factor`.
+    pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
+        self.width[lane] *= factor;
+        let [least, most] = &mut self.first;
+        for place in [&mut self.start, least, most, &mut self.low, &mut self.high] {
+            place[lane] = (place[lane] - shift) * factor;
+        }
+    }
+
+    /// Where `value` lies in the map, which has begun: in bins from its start.
+    #[inline(always)]
+    fn place(&self, lane: usize, value: f32) -> f32 {
+        (value - self.start[lane]) / self.width[lane]
+    }
+
+    /// The distance from `value` to the nearest value ever met, as a share of the range of late: 0..=1.
+    ///
+    /// `relax` is what of a half range is left after a sample; `samples` have been met so far.
+    #[inline(always)]
+    pub fn gap(&mut self, lane: usize, value: f32, samples: f32, relax: f32) -> f32 {
+        if self.low[lane].is_nan() {
+            (self.low[lane], self.high[lane]) = (value, value);
+        }
+        let (low, high) = (self.low[lane].min(value), self.high[lane].max(value));
+        let middle = 0.5 * (low + high);
+        self.high[lane] = value.max(middle + (high - middle) * relax);
+        self.low[lane] = value.min(middle + (low - middle) * relax);
+        let range = self.high[lane] - self.low[lane];
+        if self.width[lane] == 0.0 || samples < WARM_SAMPLES || range <= 0.0 {
+            return 0.0;
+        }
+        let place = self.place(lane, value);
+        let bins = nearest(&self.occupied[lane], place);
+        (bins * self.width[lane] / range).min(1.0)
+    }
+
+    /// Remembers `value`.
+    #[inline(always)]
+    pub fn insert(&mut self, lane: usize, value: f32) {
+        if self.width[lane] == 0.0 {
+            self.begin(lane, value);
+            return;
+        }
+        let mut place = self.place(lane, value);
+        while !(0.0..BINS as f32).contains(&place) {
+            self.widen(lane, place < 0.0);
+            place = self.place(lane, value);
+        }
+        set(&mut self.occupied[lane], place);
+    }
+
+    /// Spreads the map over the first two different values, with as much room again on both sides.
+    fn begin(&mut self, lane: usize, value: f32) {
+        let (low, high) = (self.first[0][lane].min(value), self.first[1][lane].max(value));
+        (self.first[0][lane], self.first[1][lane]) = (low, high);
+        let width = (high - low) / (BINS / 2) as f32;
+        if width <= 0.0 {
+            return;
+        }
+        self.width[lane] = width;
+        self.start[lane] = low - width * (BINS / 4) as f32;
+        for value in [low, high] {
+            let place = self.place(lane, value);
+            set(&mut self.occupied[lane], place);
+        }
+    }
+
+    /// Makes the bins twice as wide: what there was fills the upper half of the map, or the lower.
+    fn widen(&mut self, lane: usize, downwards: bool) {
+        let bits = &mut self.occupied[lane];
+        let half = [pairs(bits[0]) | pairs(bits[1]) << 32, pairs(bits[2]) | pairs(bits[3]) << 32];
+        *bits = if downwards { [0, 0, half[0], half[1]] } else { [half[0], half[1], 0, 0] };
+        if downwards {
+            self.start[lane] -= BINS as f32 * self.width[lane];
+        }
+        self.width[lane] *= 2.0;
+    }
+}
+
+fn set(bits: &mut [u64; WORDS], place: f32) {
+    let bin = (place.max(0.0) as usize).min(BINS - 1);
+    bits[bin / 64] |= 1 << (bin % 64);
+}
+
+/// Each pair of bits as one, in the lower 32.
+fn pairs(word: u64) -> u64 {
+    let mut bits = (word | word >> 1) & 0x5555_5555_5555_5555;
+    for (shift, mask) in [
+        (1, 0x3333_3333_3333_3333),
+        (2, 0x0F0F_0F0F_0F0F_0F0F),
+        (4, 0x00FF_00FF_00FF_00FF),
+        (8, 0x0000_FFFF_0000_FFFF),
+        (16, 0x0000_0000_FFFF_FFFF),
+    ] {
+        bits = (bits | bits >> shift) & mask;
+    }
+    bits
+}
+
+/// Distance in bins from `place` to the nearer edge of the nearest occupied bin; 0 inside one.
+#[inline(always)]
+fn nearest(bits: &[u64; WORDS], place: f32) -> f32 {
+    let bin = place.clamp(-1.0, BINS as f32) as i32 - i32::from(place < 0.0 && place > -1.0);
+    let mut best = f32::INFINITY;
+    if bin >= 0 {
+        let from = (bin as usize).min(BINS - 1);
+        // The highest bit at or below `from`.
+        let mut word = from / 64;
+        let mut left = bits[word] & (u64::MAX >> (63 - from % 64));
+        while left == 0 && word > 0 {
+            word -= 1;
+            left = bits[word];
+        }
+        if left != 0 {
+            let below = word * 64 + 63 - left.leading_zeros() as usize;
+            best = (place - (below + 1) as f32).max(0.0);
+        }
+    }
+    if bin < BINS as i32 {
+        let from = bin.max(0) as usize;
+        let mut word = from / 64;
+        let mut left = bits[word] & (u64::MAX << (from % 64));
+        while left == 0 && word + 1 < WORDS {
+            word += 1;
+            left = bits[word];
+        }
+        if left != 0 {
+            let above = word * 64 + left.trailing_zeros() as usize;
+            best = best.min((above as f32 - place).max(0.0));
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FOREVER: f32 = 1.0;
+
+    fn filled(values: &[f32]) -> Occupancy {
+        let mut map = Occupancy::new();
+        for &value in values {
+            map.gap(3, value, 0.0, FOREVER);
+            map.insert(3, value);
+        }
+        map
+    }
+
+    #[test]
+    fn a_value_met_before_leaves_no_gap_and_one_between_leaves_half_of_it() {
+        let mut map = filled(&[0.0, 100.0]);
+        assert_eq!(map.gap(3, 100.0, 99.0, FOREVER), 0.0);
+        let middle = map.gap(3, 50.0, 99.0, FOREVER);
+        assert!((middle - 0.5).abs() < 0.01, "{middle}");
+    }
+
+    #[test]
+    fn nothing_is_new_while_all_is_new() {
+        let mut map = filled(&[0.0, 100.0]);
+        assert_eq!(map.gap(3, 50.0, WARM_SAMPLES - 1.0, FOREVER), 0.0);
+        let mut constant = filled(&[7.0; 80]);
+        assert_eq!(constant.gap(3, 7.0, 80.0, FOREVER), 0.0);
+    }
+
+    #[test]
+    fn a_value_far_outside_widens_the_map_and_loses_nothing() {
+        let mut map = filled(&[0.0, 1.0, 1e6, -1e7]);
+        for value in [0.0, 1.0, 1e6, -1e7] {
+            assert_eq!(map.gap(3, value, 99.0, FOREVER), 0.0);
+        }
+        assert!(map.gap(3, 5e6, 99.0, FOREVER) > 0.2);
+    }
+
+    #[test]
+    fn the_range_relaxes_to_what_is_met_of_late() {
+        let mut map = filled(&[0.0, 1_000.0]);
+        for _ in 0..60 {
+            map.gap(3, 0.0, 99.0, 0.9);
+            map.gap(3, 2.0, 99.0, 0.9);
+        }
+        let gap = map.gap(3, 100.0, 99.0, 0.9);
+        assert!(gap > 0.8, "{gap}");
+    }
+
+    proptest! {
+        /// Against every bin looked at, one by one.
+        #[test]
+        fn nearest_equals_a_search(bins in prop::collection::vec(0usize..BINS, 1..20), place in -300f32..600.0) {
+            let mut bits = [0; WORDS];
+            bins.iter().for_each(|&bin| set(&mut bits, bin as f32));
+            let distance = |&bin: &usize| (place - (bin + 1) as f32).max(bin as f32 - place).max(0.0);
+            let want = bins.iter().map(distance).fold(f32::INFINITY, f32::min);
+            prop_assert_eq!(nearest(&bits, place), want);
+        }
+
+        #[test]
+        fn pairs_equals_bit_by_bit(word in any::<u64>()) {
+            let want = (0..32).fold(0u64, |all, k| all | u64::from(word >> (2 * k) & 3 != 0) << k);
+            prop_assert_eq!(pairs(word), want);
+        }
+
+        #[test]
+        fn moves_with_its_unit(values in prop::collection::vec(-50f32..50.0, 60..90), new in -90f32..90.0) {
+            let mut map = filled(&values);
+            let mut moved = map.clone();
+            moved.affine(3, 8.0, 4.0);
+            let (gap, again) = (map.gap(3, new, 99.0, 0.99), moved.gap(3, (new - 8.0) * 4.0, 99.0, 0.99));
+            prop_assert!((gap - again).abs() < 1e-3, "{} {}", gap, again);
+        }
+    }
+}
