@@ -19,6 +19,8 @@ build: deps ## the binary, target/release/foreshock
 
 test: deps peers ## all tests, those against real peers included
 	$(CARGO) test --locked --no-fail-fast
+	@if [ -d ../shared/data ]; then $(CARGO) test --release --locked --test score; else \
+	echo "foreshock: SKIPPED: no recordings in ../shared/data; nothing was scored whole"; fi
 
 unit: deps ## the tests that need no peer
 	$(CARGO) test --locked --lib --test tidy --test check

@@ -143,10 +143,10 @@ fn every_labelled_recording_is_scored_row_by_row_and_halves_agree() {
         writeln!(io::stderr(), "SKIPPED: no recordings in ../shared/data; nothing was scored").unwrap();
         return;
     }
-    // An unoptimised build would take minutes over the longest; `cargo test --release` takes them whole.
+    // An unoptimised build would take minutes over the longest; `make test` takes them whole in an optimised one.
     let rows_max = if cfg!(debug_assertions) { 3_000 } else { usize::MAX };
-    for path in files {
-        let text = text_of(&path);
+    for path in &files {
+        let text = text_of(path);
         let lines: Vec<&str> = text.split_inclusive('\n').take(rows_max).collect();
         let text = lines.concat();
         let whole = piped(&text);
@@ -157,4 +157,38 @@ fn every_labelled_recording_is_scored_row_by_row_and_halves_agree() {
         let half = piped(&lines[..lines.len() / 2].concat());
         assert!(whole.starts_with(&half), "{}", path.display());
     }
+}
+
+/// CPU that children which have ended took, in seconds; Linux counts it in hundredths.
+#[cfg(not(debug_assertions))]
+fn cpu_seconds_of_children() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    // The command's name, in parentheses, may hold spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let [user, system] = [fields[13], fields[14]].map(|ticks| ticks.parse::<f64>().unwrap());
+    (user + system) / 100.0
+}
+
+/// All of the Numenta Anomaly Benchmark in a fraction of what a coffee takes. Meaningless in an unoptimised build.
+#[test]
+#[cfg(not(debug_assertions))]
+fn the_public_benchmark_takes_less_than_20_seconds_of_cpu() {
+    let files: Vec<PathBuf> = labelled_recordings()
+        .into_iter()
+        .filter(|path| path.components().any(|c| c.as_os_str() == "nab"))
+        .collect();
+    if files.is_empty() {
+        writeln!(io::stderr(), "SKIPPED: no recordings in ../shared/data; nothing was timed").unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.csv");
+    let before = cpu_seconds_of_children();
+    for path in &files {
+        let result = score(path, &output);
+        assert!(result.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&result.stderr));
+    }
+    let cpu_seconds = cpu_seconds_of_children() - before;
+    writeln!(io::stderr(), "{} files, {cpu_seconds:.2} s of CPU", files.len()).unwrap();
+    assert!(cpu_seconds < 20.0, "{cpu_seconds}");
 }
