@@ -15,8 +15,9 @@ pub struct Node {
     pub calls: Vec<usize>,
 }
 
-/// A node less odd is no part of the incident.
-const ODD: f64 = 3.0;
+/// A node that rose by less is no part of the incident. Not more, since two days of a constant (590 rows, as an
+/// availability of 100 %) support no surprise above 2.8, however far a value falls.
+const ODD: f64 = 2.0;
 /// Blame that came later is worth this.
 const LATE: f64 = 0.5;
 /// Steps down the graph; what still goes in circles after them counts where it is.
