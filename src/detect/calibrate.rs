@@ -2,10 +2,11 @@
 //! rows?
 //!
 //! The bar begins where it lies for servers and services in general and moves with two things that are the entity's own:
-//! the level that it passes once in a hundred rows (Robbins and Monro 1951), half of which counts, and a slow correction
+//! the level that it passes once in a hundred rows (Robbins and Monro 1951), half of which counts, and a correction
 //! that is raised whenever the bar is passed and sinks between, so that in the long run it is passed as often as it
-//! should be (Angelopoulos, Candes and Tibshirani 2023). Only the first rows of a run teach, and only those not far
-//! above the bar: a fault is not the new normal because it lasts.
+//! should be, whatever the noise (Angelopoulos, Candes and Tibshirani 2023). Only the first rows of a run teach, and only
+//! those not far above the bar: a fault is not the new normal because it lasts. From one in a hundred to one in a
+//! thousand is a decade, and above the bar each further one is as wide: the tail of a logarithm is exponential.
 //! Below the bar a row is as unusual as the trouble of the last hour, `afterglow`, says; that never reaches 3.
 
 use serde::{Deserialize, Serialize};
@@ -16,21 +17,23 @@ use crate::kernel::tail::SURPRISE_MAX;
 /// The surprise at the bar: one row in a thousand.
 const BAR_SURPRISE: f64 = 3.0;
 const BAR_PASSED: f64 = 0.001;
+/// A decade above the bar is at least so wide.
+const DECADE_MIN: f64 = 1.0;
 /// Where the bar begins, beyond half of what is passed once in a hundred rows, and by how much it is raised.
 const BAR_BEGIN: f64 = 3.2;
-const BAR_STEP: f64 = 0.05;
+const BAR_STEP: f64 = 0.3;
 const USUAL_BEGIN: f64 = 3.5;
 const USUAL_WEIGHT: f64 = 0.5;
 const USUAL_PASSED: f64 = 0.01;
-const USUAL_STEP: f64 = 0.1;
+const USUAL_STEP: f64 = 0.2;
 /// What novelty adds to both, where it is part of the unrest.
 const USUAL_BEGIN_NOVELTY: f64 = 1.5;
-const BAR_BEGIN_NOVELTY: f64 = 2.5;
+const BAR_BEGIN_NOVELTY: f64 = 1.5;
 const USUAL_STEP_FIRST: f64 = 3.0;
 const USUAL_STEP_AFTER: f64 = 10.0;
 /// Rows of a run that teach, and how far above the bar they may be.
-const RUN_ROWS: u32 = 3;
-const FAR: f64 = 1.3;
+const RUN_ROWS: u32 = 4;
+const FAR: f64 = 1.6;
 /// Rows before anything surprises, and seconds before the bar moves: two days make a day usual.
 const WARM_ROWS: u64 = 30;
 const WARM_SECONDS: f64 = 2.0 * 86_400.0;
@@ -67,6 +70,7 @@ impl Calibration {
         }
         self.rows += 1;
         let bar = USUAL_WEIGHT * self.usual + self.correction;
+        let decade = (bar - self.usual).max(DECADE_MIN);
         let above = stir.unrest / bar;
         if learn {
             self.learn(seconds, stir.unrest, above);
@@ -75,7 +79,7 @@ impl Calibration {
             return 0.0;
         }
         let surprise = if above >= 1.0 {
-            BAR_SURPRISE * above
+            BAR_SURPRISE + (stir.unrest - bar) / decade
         } else {
             BAR_SURPRISE * -libm::expm1(-stir.afterglow / AFTERGLOW)
         };
@@ -145,7 +149,7 @@ mod tests {
         for n in 1..2_000 {
             last = calibration.surprise((20_000 + n) as f64 * MINUTE, stir(9.0), true);
         }
-        assert!(first > 4.0 && last > 0.9 * first, "{first} {last} {before:?} {calibration:?}");
+        assert!(first > 4.0 && last > 4.0, "{first} {last} {before:?} {calibration:?}");
     }
 
     #[test]

@@ -176,7 +176,8 @@ mod tests {
     fn a_value_that_runs_away_takes_its_centre_along() {
         let grown = surprises(1, 2_000, |n, s| 1.0 + 1e7 * n as f64 + wave(n, s));
         let odd = grown[1_000..].iter().filter(|row| row.surprise >= 3.0).count();
-        assert!(odd < 20, "{odd} of 1000");
+        // Each is higher than any before it, which is new; how often that is told sinks as the bar follows.
+        assert!(odd < 50, "{odd} of 1000");
     }
 
     #[test]

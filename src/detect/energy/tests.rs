@@ -1,0 +1,125 @@
+use super::*;
+use crate::sample::Timestamp;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+const CADENCE_SECONDS: i64 = 300;
+const DAY_ROWS: usize = 288;
+
+fn tick(n: usize) -> Tick {
+    let second = n as i64 * CADENCE_SECONDS;
+    Tick {
+        at: Timestamp(second * 1_000),
+        cadence_seconds: CADENCE_SECONDS as u32,
+        local_second_of_day: (second % 86_400) as u32,
+        local_weekday: (second / 86_400 % 7) as u8,
+    }
+}
+
+/// The unrest of each row of `signals` signals, whose value comes of row, signal and noise.
+fn unrest(signals: usize, rows: usize, value: impl Fn(usize, usize, f64) -> f64) -> Vec<Stir> {
+    let mut rng = rand_pcg::Pcg64::seed_from_u64(5);
+    let mut energies = Energies::new();
+    energies.grow(signals);
+    let mut row = |n| (0..signals).map(|s| value(n, s, rng.sample(StandardNormal))).collect::<Vec<f64>>();
+    (0..rows).map(|n| energies.step(&tick(n), &row(n), |_| true)).collect()
+}
+
+/// A busy day, a quiet night.
+fn day(n: usize) -> f64 {
+    10.0 * (n as f64 / DAY_ROWS as f64 * std::f64::consts::TAU).sin()
+}
+
+fn most(stirs: &[Stir]) -> f64 {
+    stirs.iter().map(|stir| stir.unrest).fold(0.0, f64::max)
+}
+
+#[test]
+fn sees_a_jump_a_missed_day_and_a_little_in_many_signals() {
+    let quiet = |n: usize, s: usize, z: f64| day(n) + s as f64 + z;
+    let at = 8 * DAY_ROWS + 72;
+    let calm = most(&unrest(8, 2_600, quiet)[4 * DAY_ROWS..]);
+    let jump = unrest(8, 2_600, |n, s, z| quiet(n, s, z) + if s == 3 && n >= at { 60.0 } else { 0.0 });
+    assert!(most(&jump[at..]) > 1.3 * calm, "{} {calm}", most(&jump[at..]));
+    let missed = unrest(8, 2_600, |n, s, z| {
+        if (at..at + 36).contains(&n) { quiet(n, s, z) - 1.8 * day(n) } else { quiet(n, s, z) }
+    });
+    assert!(most(&missed[at..]) > 1.3 * calm, "{} {calm}", most(&missed[at..]));
+    let many = unrest(8, 2_600, |n, s, z| quiet(n, s, z) + if n == at { 7.0 } else { 0.0 });
+    assert!(most(&many[at..]) > 1.3 * calm, "{} {calm}", most(&many[at..]));
+}
+
+#[test]
+fn afterglow_holds_for_an_hour_what_unrest_forgets_at_once() {
+    let stirs = unrest(1, 1_500, |n, _, z| z + if n == 1_200 { 40.0 } else { 0.0 });
+    assert!(stirs[1_210].unrest < 0.5 * stirs[1_200].unrest);
+    assert!(stirs[1_203].afterglow > 0.7 * stirs[1_200].afterglow);
+    assert!(stirs[1_290].afterglow < 0.5 * stirs[1_200].afterglow);
+}
+
+#[test]
+fn the_unit_does_not_matter_and_a_constant_is_no_unrest() {
+    let small = unrest(2, 900, |_, s, z| z + s as f64);
+    let large = unrest(2, 900, |_, s, z| 1e12 + 1e6 * (z + s as f64));
+    for (a, b) in small.iter().zip(&large) {
+        assert!((a.unrest - b.unrest).abs() < 1e-3, "{a:?} {b:?}");
+    }
+    assert!(unrest(3, 900, |_, _, _| 7.0).iter().all(|stir| stir.unrest == 0.0));
+}
+
+#[test]
+fn a_missing_signal_is_no_evidence_and_what_is_not_learnt_changes_nothing_usual() {
+    let stirs = unrest(2, 900, |n, s, z| if s == 1 && n > 500 { f64::NAN } else { z });
+    assert!(most(&stirs[501..]) < 6.0);
+    let mut energies = Energies::new();
+    energies.grow(1);
+    for n in 0..600 {
+        energies.step(&tick(n), &[(n % 7) as f64], |_| true);
+    }
+    let usual = energies.level.clone();
+    for n in 600..700 {
+        energies.step(&tick(n), &[90.0], |_| false);
+    }
+    assert_eq!((energies.level.mean, energies.level.variance), (usual.mean, usual.variance));
+}
+
+#[test]
+fn a_forgotten_signal_starts_anew() {
+    let mut energies = Energies::new();
+    energies.grow(1);
+    (0..600).for_each(|n| {
+        energies.step(&tick(n), &[(n % 7) as f64], |_| true);
+    });
+    energies.forget(0);
+    let first = energies.step(&tick(600), &[1e9], |_| true);
+    let then = energies.step(&tick(601), &[1e9], |_| true);
+    assert!(first.unrest < 2.0 && then.unrest < 2.0, "{first:?} {then:?}");
+}
+
+#[test]
+fn the_order_of_signals_does_not_matter() {
+    let value = |n: usize, s: usize| ((n * (s + 3)) as f64 * 0.37).sin() * (s + 1) as f64;
+    let run = |order: [usize; 3]| {
+        let mut energies = Energies::new();
+        energies.grow(3);
+        let row = |n| order.map(|s| value(n, s));
+        (0..700).map(|n| energies.step(&tick(n), &row(n), |_| true).unrest).collect::<Vec<f64>>()
+    };
+    for (a, b) in run([0, 1, 2]).iter().zip(run([2, 0, 1])) {
+        assert!((a - b).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn saved_and_loaded_equals_never_stopped() {
+    let value = |n: usize| [(n % 13) as f64, (n * n % 29) as f64];
+    let mut energies = Energies::new();
+    energies.grow(2);
+    (0..500).for_each(|n| {
+        energies.step(&tick(n), &value(n), |_| true);
+    });
+    let mut loaded: Energies = postcard::from_bytes(&postcard::to_stdvec(&energies).unwrap()).unwrap();
+    for n in 500..900 {
+        assert_eq!(energies.step(&tick(n), &value(n), |_| true), loaded.step(&tick(n), &value(n), |_| true));
+    }
+}
