@@ -19,10 +19,16 @@ static EVENT: LazyLock<Event> =
 fn sinks() -> [Box<dyn Sink>; 2] {
     let url = || "http://127.0.0.1:1/base/".parse().unwrap();
     let timeout = Duration::from_secs(1);
-    let grafana =
-        Grafana { url: url(), token: "t".into(), dashboard_uid: None, panel_id: None, timeout };
-    let (authorization, resend, runbook_url) = (None, timeout, None);
-    [Box::new(grafana), Box::new(Alertmanager { url: url(), authorization, resend, runbook_url, timeout })]
+    let grafana = Grafana { url: url(), token: "t".into(), dashboard_uid: None, panel_id: None, timeout };
+    let alertmanager = Alertmanager {
+        url: url(),
+        authorization: None,
+        resend: timeout,
+        runbook_url: None,
+        external_url: Some(url()),
+        timeout,
+    };
+    [Box::new(grafana), Box::new(alertmanager)]
 }
 
 fuzz_target!(|bytes: &[u8]| {
