@@ -41,7 +41,8 @@ bench: deps ## all benches
 fuzz: deps ## every fuzz target for FUZZ_SECONDS (300) each
 	tests/peers/fuzz.sh $(FUZZ_SECONDS)
 
-lint: deps ## format, clippy, licences and bans
+lint: deps ## format, clippy, whether the fuzz targets build, licences and bans
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --locked --target-dir target
 	tests/peers/deny.sh

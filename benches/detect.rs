@@ -16,13 +16,7 @@ const CADENCE_SECONDS: u32 = 60;
 const WARM_ROWS: usize = 2_160;
 
 fn tick(n: usize) -> Tick {
-    let second = n as i64 * i64::from(CADENCE_SECONDS);
-    Tick {
-        at: Timestamp(second * 1_000),
-        cadence_seconds: CADENCE_SECONDS,
-        local_second_of_day: (second % 86_400) as u32,
-        local_weekday: (second / 86_400 % 7) as u8,
-    }
+    Tick::utc(Timestamp(n as i64 * i64::from(CADENCE_SECONDS) * 1_000), CADENCE_SECONDS)
 }
 
 /// Rows of noise on a daily wave; the detectors go round them.

@@ -14,16 +14,6 @@ use rand_distr::{Distribution, LogNormal, Poisson, StandardNormal};
 
 const DAY_SECONDS: i64 = 86_400;
 
-fn tick(at_seconds: i64, cadence_seconds: u32) -> Tick {
-    let monday = at_seconds - 4 * DAY_SECONDS;
-    Tick {
-        at: Timestamp(at_seconds * 1000),
-        cadence_seconds,
-        local_second_of_day: at_seconds.rem_euclid(DAY_SECONDS) as u32,
-        local_weekday: (monday.div_euclid(DAY_SECONDS).rem_euclid(7)) as u8,
-    }
-}
-
 /// How many surprises passed 3 and 4, of how many. Below 3 a surprise holds what the last hour left of trouble.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shares {
@@ -62,7 +52,9 @@ fn surprises(rows: &[(i64, f64)]) -> Vec<f32> {
     steps.sort_unstable();
     let cadence = steps.get(steps.len() / 2).map_or(60, |&s| s.max(1)) as u32;
     let mut score = EntityScore::new(cadence, 1);
-    rows.iter().map(|&(at, value)| score.step(&tick(at, cadence), &[value]).surprise).collect()
+    rows.iter()
+        .map(|&(at, value)| score.step(&Tick::utc(Timestamp(at * 1000), cadence), &[value]).surprise)
+        .collect()
 }
 
 fn noise(name: &str, seed: u64, n: usize) -> Vec<(i64, f64)> {

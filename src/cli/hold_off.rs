@@ -8,7 +8,7 @@
 /// Rows after an alert in which more of the same is a repeat, and what is more by this is not.
 const SHIFT_ROWS: u64 = 70;
 const WORSE: f64 = 0.9;
-/// Alerts remembered, and rows in which one loses as much as e^1 halves it.
+/// Alerts remembered, and rows in which the exponential of a remembered loudness halves.
 const REMEMBERED: usize = 16;
 const HALF_LIFE_ROWS: f64 = 2_600.0;
 /// Width of the logistic step, and what one e-fold of rank costs.

@@ -7,10 +7,8 @@ use crate::collect::recording::score_csv::{Row, ScoreCsv};
 use crate::detect::Tick;
 use crate::detect::entity::EntityScore;
 use crate::detect::novelty::NOVELTY_MAX;
-use crate::sample::Timestamp;
+use crate::kernel::tail::SURPRISE_MAX;
 
-/// Surprise at which a score is 1; rarer than one in 10^12 is all the same.
-pub const SURPRISE_MAX: f32 = 12.0;
 /// Intervals whose median is the cadence. Their rows wait until it is known, and score 0: all warm-up.
 const CADENCE_INTERVALS: usize = 8;
 const CADENCE_SECONDS_MAX: i64 = 86_400;
@@ -91,19 +89,11 @@ impl Scorer {
     }
 
     fn step(&mut self, row: &Row) -> Scored {
-        let scored = self.entity.step(&tick_utc(row.at, self.cadence_seconds), &row.values);
+        let scored = self.entity.step(&Tick::utc(row.at, self.cadence_seconds), &row.values);
         // Of one signal, what is new about it; of several, how odd they are together.
         let together = scored.surprise * NOVELTY_MAX / SURPRISE_MAX;
         let evidence = if scored.signals.len() == 1 { scored.novelty } else { together };
         let news = self.hold_off.news(f64::from(evidence));
         Scored { surprise: scored.surprise, news, signals: scored.signals }
     }
-}
-
-/// A tick of a site that lives by UTC.
-pub fn tick_utc(at: Timestamp, cadence_seconds: u32) -> Tick {
-    let seconds = at.0.div_euclid(1000);
-    // 1970-01-01 was a Thursday, weekday 3.
-    let local_weekday = (seconds.div_euclid(86_400) + 3).rem_euclid(7) as u8;
-    Tick { at, cadence_seconds, local_second_of_day: seconds.rem_euclid(86_400) as u32, local_weekday }
 }

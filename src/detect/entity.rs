@@ -1,7 +1,7 @@
 //! One row of several signals of one entity, from raw values to one surprise.
 //!
 //! `score` and `eval` run files through this: energies of the row, for one signal with novelty, against the entity's
-//! own bar. The engine, whose signals live in blocks, does not run these yet: it fuses in `univariate` and `groups`.
+//! own threshold. The engine, whose signals live in blocks, does not run these yet: it fuses in `univariate` and `groups`.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,8 @@ pub struct EntityRow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EntityScore {
     univariate: Univariate,
-    novelty: Novelty,
+    /// Where there is one signal only.
+    novelty: Option<Novelty>,
     energies: Energies,
     calibration: Calibration,
     normalisers: Vec<Option<Normaliser>>,
@@ -46,14 +47,18 @@ pub struct EntityScore {
 impl EntityScore {
     /// For `signals` columns that are sampled every `cadence_seconds`, or about so.
     pub fn new(cadence_seconds: u32, signals: usize) -> Self {
-        let (mut novelty, mut energies) = (Novelty::default(), Energies::new());
-        novelty.grow(signals.div_ceil(CHUNK));
+        let novelty = (signals == 1).then(|| {
+            let mut novelty = Novelty::default();
+            novelty.grow(1);
+            novelty
+        });
+        let mut energies = Energies::new();
         energies.grow(signals);
         EntityScore {
             univariate: Univariate::new(cadence_seconds, signals.div_ceil(CHUNK)),
+            calibration: Calibration::new(novelty.is_some()),
             novelty,
             energies,
-            calibration: Calibration::new(signals == 1),
             normalisers: vec![None; signals],
             rows: 0,
             row: Row::default(),
@@ -78,16 +83,16 @@ impl EntityScore {
                 if seen[chunk].has(lane) { self.row.surprise[chunk][lane] } else { f32::NAN }
             })
             .collect();
-        let mut novelty = Vec::new();
-        if signals.len() == 1 {
-            self.novelty.step(tick, &x, &seen, &seen, &mut novelty);
+        let mut row = Vec::new();
+        if let Some(novelty) = &mut self.novelty {
+            novelty.step(tick, &x, &seen, &seen, &mut row);
         }
-        let novelty = novelty.first().map_or(0.0, |lanes| lanes[0]);
-        let mut stir = self.energies.step(tick, values, |_| true);
-        stir.unrest += f64::from(novelty);
-        stir.afterglow += f64::from(novelty);
+        let novelty = row.first().map_or(0.0, |lanes| lanes[0]);
+        let mut energy = self.energies.step(tick, values, |_| true);
+        energy.now += f64::from(novelty);
+        energy.held += f64::from(novelty);
         let any = seen.iter().any(|mask| !mask.is_empty());
-        let surprise = if any { self.calibration.surprise(tick.at.seconds(), stir, true) } else { 0.0 };
+        let surprise = if any { self.calibration.surprise(tick.at.seconds(), energy, true) } else { 0.0 };
         EntityRow { surprise, signals, novelty }
     }
 
@@ -106,7 +111,9 @@ impl EntityScore {
         }
         normaliser.centre = value;
         self.univariate.affine(signal, x, 1.0);
-        self.novelty.affine(signal, x, 1.0);
+        if let Some(novelty) = &mut self.novelty {
+            novelty.affine(signal, x, 1.0);
+        }
         0.0
     }
 }
@@ -138,8 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn tick(n: usize) -> Tick {
-        let at = Timestamp(n as i64 * 60_000);
-        Tick { at, cadence_seconds: 60, local_second_of_day: (n * 60 % 86_400) as u32, local_weekday: 0 }
+        Tick::utc(Timestamp(n as i64 * 60_000), 60)
     }
 
     /// Something between a sine and noise, different for every signal.
@@ -176,7 +182,7 @@ mod tests {
     fn a_value_that_runs_away_takes_its_centre_along() {
         let grown = surprises(1, 2_000, |n, s| 1.0 + 1e7 * n as f64 + wave(n, s));
         let odd = grown[1_000..].iter().filter(|row| row.surprise >= 3.0).count();
-        // Each is higher than any before it, which is new; how often that is told sinks as the bar follows.
+        // Each is higher than any before it, which is new; how often that is told sinks as the threshold follows.
         assert!(odd < 50, "{odd} of 1000");
     }
 
@@ -190,6 +196,22 @@ mod tests {
         let five = wild(5);
         assert!(five[2_990].surprise > 3.0, "{:?}", five[2_990]);
         assert!(five[2_900..2_990].iter().all(|row| row.surprise < 3.0));
+    }
+
+    #[test]
+    fn saved_and_loaded_equals_never_stopped() {
+        for signals in [1, 3] {
+            let row = |n| (0..signals).map(|s| wave(n, s)).collect::<Vec<f64>>();
+            let mut score = EntityScore::new(60, signals);
+            (0..700).for_each(|n| {
+                score.step(&tick(n), &row(n));
+            });
+            let mut loaded: EntityScore =
+                postcard::from_bytes(&postcard::to_stdvec(&score).unwrap()).unwrap();
+            for n in 700..1_100 {
+                assert_eq!(score.step(&tick(n), &row(n)), loaded.step(&tick(n), &row(n)));
+            }
+        }
     }
 
     #[test]

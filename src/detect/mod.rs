@@ -55,6 +55,16 @@ pub struct Tick {
     pub local_weekday: u8,
 }
 
+impl Tick {
+    /// For a site that lives by UTC.
+    pub fn utc(at: Timestamp, cadence_seconds: u32) -> Self {
+        let seconds = at.0.div_euclid(1000);
+        // 1970-01-01 was a Thursday, weekday 3.
+        let local_weekday = (seconds.div_euclid(86_400) + 3).rem_euclid(7) as u8;
+        Tick { at, cadence_seconds, local_second_of_day: seconds.rem_euclid(86_400) as u32, local_weekday }
+    }
+}
+
 /// What a series was expected to be, in its own unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Band {

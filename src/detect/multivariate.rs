@@ -201,8 +201,7 @@ mod tests {
     use rand_distr::StandardNormal;
 
     fn tick(n: u32) -> Tick {
-        let at = Timestamp(i64::from(n) * 60_000);
-        Tick { at, cadence_seconds: 60, local_second_of_day: n * 60 % 86_400, local_weekday: 0 }
+        Tick::utc(Timestamp(i64::from(n) * 60_000), 60)
     }
 
     /// Signals that follow two hidden loads: the even ones the first, the odd ones the second.

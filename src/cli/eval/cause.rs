@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::files::in_parallel;
 use super::petshop::{Graph, Issue, Metrics, issues_in, read_graph, read_metrics};
 use super::table::{print_json, print_table};
-use crate::cli::scoring::tick_utc;
-use crate::detect::EntityScore;
+use crate::detect::{EntityScore, Tick};
 use crate::eval::cause::{Node, rank};
 use crate::sample::Timestamp;
 
@@ -92,7 +91,7 @@ fn learn(at: &[Timestamp], signals: &BTreeMap<String, Vec<f64>>) -> Learnt {
     let mut score = EntityScore::new(CADENCE_SECONDS, signals.len());
     for (row, at) in at.iter().enumerate() {
         let values: Vec<f64> = signals.values().map(|values| values[row]).collect();
-        score.step(&tick_utc(*at, CADENCE_SECONDS), &values);
+        score.step(&Tick::utc(*at, CADENCE_SECONDS), &values);
     }
     Learnt { signals: signals.keys().cloned().collect(), score }
 }
@@ -115,7 +114,7 @@ fn nodes_of(
         let surprises = metrics.at.iter().enumerate().map(|(row, at)| {
             let values: Vec<f64> = signals.iter().map(|signal| value(signal, row)).collect();
             let later = at.plus_ms(weeks * WEEK_MS);
-            f64::from(score.step(&tick_utc(later, CADENCE_SECONDS), &values).surprise)
+            f64::from(score.step(&Tick::utc(later, CADENCE_SECONDS), &values).surprise)
         });
         let surprises = surprises.collect();
         let place = |called: &String| known.iter().position(|other| *other == called);

@@ -9,9 +9,10 @@ use indicatif::ProgressBar;
 use super::How;
 use super::files::in_parallel;
 use crate::cli::progress::bar;
-use crate::cli::scoring::{SURPRISE_MAX, each_row, score_of};
+use crate::cli::scoring::{each_row, score_of};
 use crate::collect::recording::input;
 use crate::collect::recording::score_csv::{Row, ScoreCsv};
+use crate::kernel::tail::SURPRISE_MAX;
 use crate::sample::Timestamp;
 
 /// A file's rows.

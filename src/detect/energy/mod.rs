@@ -1,23 +1,23 @@
-//! How much a row of signals stirs: three energies, the mean squares of standardised differences, levels and residuals.
+//! How far a row of signals is from rest: three energies, the mean squares of standardised differences, levels and residuals.
 //!
 //! Each signal gives its one-step difference, its level (to which it gets used over a week) and what is left of it
 //! after its usual day, each in deviations of its own last month. Squares of them are averaged over the signals, taken
-//! as logarithms, added. `unrest` is that sum now; `afterglow` holds each at its peak for an hour and adds a share of
+//! as logarithms, added. `now` is that sum; `held` keeps each at its peak for an hour and adds a share of
 //! the last hours: what a person would still call the same trouble.
 //! Sees: jumps, levels, a missed or a new daily habit, in one signal or a little in many. Blind to: a relation that
 //! breaks while every signal stays usual; slow drift; the weekday. State is 640 bytes a signal; 110 flops a signal a
 //! row. Time constants are in seconds: a person's day does not depend on the cadence.
 
-mod day;
 mod standard;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use self::day::{Day, Place};
 use self::standard::Standard;
 use super::Tick;
+use super::profile::{Place, Profile};
+use crate::sample::CHUNK;
 
 const DAY_SECONDS: f64 = 86_400.0;
 /// Memory of a mean and its variance; until `WARM_SECONDS` nothing is winsorised.
@@ -30,6 +30,10 @@ const PROFILE_MAX: f64 = 10.0;
 /// Least deviation, as a share of the range ever met.
 const FLOOR: f64 = 0.005;
 const FLOOR_RESIDUAL: f64 = 0.01;
+/// The day's profile: half hours that remember five visits, and how far one visit pulls a slot.
+const SLOTS: usize = 48;
+const VISITS: u8 = 5;
+const PULL_MAX: f32 = 2.0;
 /// A residual is told against its own last 12 hours.
 const REFERENCE_SECONDS: f64 = DAY_SECONDS / 2.0;
 /// Smoothing of the energy of differences.
@@ -46,9 +50,11 @@ const GAP_ROWS: f64 = 3.0;
 
 /// How odd a row is, in natural logarithms of mean squares.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stir {
-    pub unrest: f64,
-    pub afterglow: f64,
+pub struct Energy {
+    /// Of the row itself.
+    pub now: f64,
+    /// With peaks of the last hour held.
+    pub held: f64,
 }
 
 /// The energies of one entity's signals.
@@ -57,14 +63,15 @@ pub struct Energies {
     difference: Standard,
     level: Standard,
     residual: Standard,
-    day: Day,
+    /// Of the level, in deviations.
+    day: Profile,
     /// The last value of each signal; NaN before there is one.
     last: Vec<f64>,
     /// The first two samples of each, and how many there were.
     opening: Vec<[f64; 2]>,
     met: Vec<u8>,
     /// Mean square of the level of late, and the mean residual of late.
-    used_to: Vec<f64>,
+    habituation: Vec<f64>,
     reference: Vec<f64>,
     rows: u64,
     begin_seconds: f64,
@@ -87,11 +94,11 @@ impl Energies {
             difference: Standard::new(FLOOR, WINSOR),
             level: Standard::new(FLOOR, WINSOR_LEVEL),
             residual: Standard::new(FLOOR_RESIDUAL, WINSOR),
-            day: Day::default(),
+            day: Profile::new(SLOTS, VISITS),
             last: Vec::new(),
             opening: Vec::new(),
             met: Vec::new(),
-            used_to: Vec::new(),
+            habituation: Vec::new(),
             reference: Vec::new(),
             rows: 0,
             begin_seconds: 0.0,
@@ -109,24 +116,24 @@ impl Energies {
         for standard in [&mut self.difference, &mut self.level, &mut self.residual] {
             standard.resize(signals);
         }
-        self.day.resize(signals);
+        self.day.grow(signals.div_ceil(CHUNK));
         self.last.resize(signals, f64::NAN);
         self.opening.resize(signals, [0.0; 2]);
         self.met.resize(signals, 0);
-        self.used_to.resize(signals, 0.0);
+        self.habituation.resize(signals, 0.0);
         self.reference.resize(signals, 0.0);
     }
 
     /// Forgets a signal: another takes its column.
     pub fn forget(&mut self, signal: usize) {
-        self.day.forget(signal);
+        self.day.reset(signal);
         self.last[signal] = f64::NAN;
         self.met[signal] = 0;
     }
 
     /// Scores one row of raw values, a signal each (what is not finite is missing), against the rows before it; then
     /// learns from it where `learn` says so.
-    pub fn step(&mut self, tick: &Tick, values: &[f64], learn: impl Fn(usize) -> bool) -> Stir {
+    pub fn step(&mut self, tick: &Tick, values: &[f64], learn: impl Fn(usize) -> bool) -> Energy {
         let now = tick.at.seconds();
         let (since, gap) = self.pass(now);
         let first = 1.0 / self.rows as f64;
@@ -136,8 +143,8 @@ impl Energies {
             reference: (since / REFERENCE_SECONDS).min(1.0),
             settled: now - self.begin_seconds > WARM_SECONDS,
         };
-        let place = Place::of(tick.local_second_of_day);
-        self.day.enter(place);
+        let place = self.day.place(f64::from(tick.local_second_of_day) / DAY_SECONDS);
+        self.day.enter(place.slot, |_| [PULL_MAX; CHUNK]);
         let (mut squares, mut seen) = ([0.0; 3], 0.0);
         for (signal, &value) in values.iter().enumerate().take(self.last.len()) {
             if value.is_finite() {
@@ -150,7 +157,7 @@ impl Energies {
                 seen += 1.0;
             }
         }
-        self.stir(squares.map(|sum| sum / f64::max(seen, 1.0)), since)
+        self.energy(squares.map(|sum| sum / f64::max(seen, 1.0)), since)
     }
 
     /// Seconds since the last row, and whether that is a gap.
@@ -193,7 +200,7 @@ impl Energies {
             self.level.seed(signal, value.max(one.min(other)).min(one.max(other)));
             self.difference.seed(signal, 0.0);
             self.residual.seed(signal, 0.0);
-            (self.used_to[signal], self.reference[signal]) = (0.0, 0.0);
+            (self.habituation[signal], self.reference[signal]) = (0.0, 0.0);
         }
         let mut squares = [0.0; 3];
         if !last.is_nan() && !gap {
@@ -201,17 +208,22 @@ impl Energies {
                 self.difference.deviations(signal, value - last, gains.memory, gains.settled).powi(2);
         }
         let level = self.level.deviations(signal, value, gains.memory, gains.settled);
-        squares[2] = level * level / (1.0 + self.used_to[signal]).sqrt();
-        self.used_to[signal] += gains.habit * (level * level - self.used_to[signal]);
+        squares[2] = level * level / (1.0 + self.habituation[signal]).sqrt();
+        self.habituation[signal] += gains.habit * (level * level - self.habituation[signal]);
 
-        let residual = self.day.residual(signal, place, level.clamp(-PROFILE_MAX, PROFILE_MAX), learn);
+        let level = level.clamp(-PROFILE_MAX, PROFILE_MAX);
+        let usual = self.day.usual(signal / CHUNK, signal % CHUNK, place);
+        let residual = if usual.visits > 0 { level - f64::from(usual.value) } else { 0.0 };
+        if learn {
+            self.day.add(signal / CHUNK, signal % CHUNK, level as f32);
+        }
         let fast = residual - self.reference[signal];
         self.reference[signal] += gains.reference * fast;
         squares[1] = self.residual.deviations(signal, fast, gains.memory, gains.settled).powi(2);
         squares
     }
 
-    fn stir(&mut self, [difference, residual, level]: [f64; 3], since: f64) -> Stir {
+    fn energy(&mut self, [difference, residual, level]: [f64; 3], since: f64) -> Energy {
         self.smooth += (since / SMOOTH_SECONDS).min(1.0) * (difference - self.smooth);
         let energies = [self.smooth, residual, LEVEL_WEIGHT * level].map(libm::log1p);
         let fade = libm::exp(-since / HOLD_SECONDS);
@@ -220,7 +232,7 @@ impl Energies {
         }
         let held: f64 = self.held.iter().sum();
         self.slow += (since / SLOW_SECONDS).min(1.0) * (held - self.slow);
-        Stir { unrest: energies.iter().sum(), afterglow: held + SLOW_WEIGHT * self.slow }
+        Energy { now: energies.iter().sum(), held: held + SLOW_WEIGHT * self.slow }
     }
 }
 

@@ -7,13 +7,7 @@ use rand_distr::StandardNormal;
 const CADENCE_SECONDS: u32 = 300;
 
 fn tick(n: usize) -> Tick {
-    let second = n as i64 * i64::from(CADENCE_SECONDS);
-    Tick {
-        at: Timestamp(second * 1_000),
-        cadence_seconds: CADENCE_SECONDS,
-        local_second_of_day: (second % 86_400) as u32,
-        local_weekday: (second / 86_400 % 7) as u8,
-    }
+    Tick::utc(Timestamp(n as i64 * i64::from(CADENCE_SECONDS) * 1_000), CADENCE_SECONDS)
 }
 
 /// The novelty of each value in one lane; NaN is a missed row.
