@@ -85,6 +85,11 @@ struct SeverityLabel {
     severity: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabel {
+    verdict: &'static str,
+}
+
 struct Probe {
     queue: &'static str,
     length: Box<dyn Fn() -> usize + Send + Sync>,
@@ -99,6 +104,7 @@ pub struct Metrics {
     dropped: Family<Why, Counter>,
     errors: Family<Why, Counter>,
     attempts: Family<Attempt, Counter>,
+    feedback: Family<VerdictLabel, Counter>,
     sinks_disabled: Gauge,
     outbox_waiting: Family<Part, Gauge>,
     outbox_capacity: Gauge,
@@ -170,6 +176,7 @@ impl Metrics {
             dropped: Family::default(),
             errors: Family::default(),
             attempts: Family::default(),
+            feedback: Family::default(),
             sinks_disabled: Gauge::default(),
             outbox_waiting: Family::default(),
             outbox_capacity: Gauge::default(),
@@ -211,6 +218,8 @@ impl Metrics {
             "Attempts to deliver, by sink and how they went",
             self.attempts.clone(),
         );
+        let feedback = "Verdicts of people on incidents that changed something, by verdict";
+        r.register("feedback", feedback, self.feedback.clone());
         r.register("disabled_sinks", "Sinks whose receivers want nothing more", self.sinks_disabled.clone());
         let waiting = "Notices and remedies that wait in the outbox, by sink";
         r.register("outbox_waiting_records", waiting, self.outbox_waiting.clone());
@@ -300,6 +309,11 @@ impl Metrics {
     pub fn attempts_in_all(&self, sink: &str, outcome: &'static str, count: u64) {
         let attempt = Attempt { sink: sink.into(), outcome };
         self.attempts.get_or_create(&attempt).inner().store(count, Ordering::Relaxed);
+    }
+
+    /// Sets how often a verdict on an incident was heard, since the process started.
+    pub fn feedback_in_all(&self, verdict: &'static str, count: u64) {
+        self.feedback.get_or_create(&VerdictLabel { verdict }).inner().store(count, Ordering::Relaxed);
     }
 
     /// Sets how many sinks are turned off because their receivers said so.

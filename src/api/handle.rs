@@ -36,8 +36,8 @@ pub enum Phase {
 pub enum Ask {
     /// At most `limit` series that fit, in order of labels.
     Series { select: Select, limit: usize, reply: oneshot::Sender<Vec<SeriesView>> },
-    /// What a person asks of an incident.
-    Command { command: Command, reply: oneshot::Sender<()> },
+    /// What a person asks of an incident; answered by whether it could be done.
+    Command { command: Command, reply: oneshot::Sender<bool> },
 }
 
 /// Cheap to clone; every route has one.

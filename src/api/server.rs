@@ -42,6 +42,7 @@ pub fn router(handle: Handle, token: Option<&BearerToken>, remote_write: Option<
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
         .route("/api/v1/incidents/{id}/resolve", post(incidents::resolve))
+        .route("/api/v1/incidents/{id}/feedback", post(incidents::feedback))
         .route("/api/v1/actions", get(actions::waiting))
         .route("/api/v1/actions/{id}/approve", post(actions::approve))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));

@@ -274,7 +274,7 @@ async fn an_acknowledgement_reaches_the_engine_as_a_command() {
     let mut asks = std::mem::replace(&mut world.asks, mpsc::channel(1).1);
     let engine = tokio::spawn(async move {
         let Some(Ask::Command { command, reply }) = asks.recv().await else { panic!("no command") };
-        reply.send(()).unwrap();
+        reply.send(true).unwrap();
         command
     });
     let path = "/api/v1/incidents/new/acknowledge";
@@ -284,6 +284,38 @@ async fn an_acknowledgement_reaches_the_engine_as_a_command() {
 
     let over = world.send(Method::POST, "/api/v1/incidents/old/acknowledge", &[], vec![]).await;
     check_error(over, StatusCode::CONFLICT, "conflict").await;
+}
+
+#[tokio::test]
+async fn a_verdict_is_heard_of_what_is_over_too_unless_it_is_forgotten() {
+    let mut world = world(Phase::Live, None);
+    two_incidents(&world);
+    let mut asks = std::mem::replace(&mut world.asks, mpsc::channel(1).1);
+    let engine = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        for known in [true, false] {
+            let Some(Ask::Command { command, reply }) = asks.recv().await else { panic!("no command") };
+            reply.send(known).unwrap();
+            heard.push(command);
+        }
+        heard
+    });
+    let path = "/api/v1/incidents/old/feedback";
+    let body = || br#"{"verdict":"false_alarm","by":"anna"}"#.to_vec();
+    assert_eq!(json(world.send(Method::POST, path, &[], body()).await).await["id"], "old");
+    let forgotten = world.send(Method::POST, path, &[], body()).await;
+    check_error(forgotten, StatusCode::CONFLICT, "conflict").await;
+    let said = Command::Feedback {
+        incident: "old".into(),
+        verdict: crate::incident::Verdict::FalseAlarm,
+        by: "anna".into(),
+    };
+    assert_eq!(engine.await.unwrap(), [said.clone(), said]);
+
+    let unknown = world.send(Method::POST, "/api/v1/incidents/none/feedback", &[], body()).await;
+    check_error(unknown, StatusCode::NOT_FOUND, "not_found").await;
+    let wrong = world.send(Method::POST, path, &[], br#"{"verdict":"maybe"}"#.to_vec()).await;
+    check_error(wrong, StatusCode::BAD_REQUEST, "invalid").await;
 }
 
 #[tokio::test]

@@ -127,6 +127,14 @@ impl Profile {
         self.count[chunk][lane] += 1.0;
     }
 
+    /// Takes nothing from the visit that goes on: learning has stopped, and its samples may be the beginning of why.
+    /// Few as they are, they would stand for the whole visit.
+    #[inline(always)]
+    pub fn leave(&mut self, chunk: usize, lane: usize) {
+        self.sum[chunk][lane] = 0.0;
+        self.count[chunk][lane] = 0.0;
+    }
+
     pub fn reset(&mut self, lane: usize) {
         let (chunk, lane) = (lane / CHUNK, lane % CHUNK);
         for slot in chunk * self.slots..(chunk + 1) * self.slots {
@@ -192,6 +200,16 @@ mod tests {
         assert_eq!(profile.usual(0, 9, profile.place(0.3)).visits, 1);
         assert_eq!(profile.usual(0, 9, profile.place(0.8)).visits, 0);
         assert_eq!(value(&profile, 0.26), 7.0);
+    }
+
+    #[test]
+    fn a_visit_in_which_learning_stopped_is_none() {
+        let before = table([0.0; 4], 1);
+        let mut profile = before.clone();
+        profile.add(0, 9, 50.0);
+        profile.leave(0, 9);
+        profile.enter(1, |_| [1.0; CHUNK]);
+        assert_eq!(value(&profile, 0.125), value(&before, 0.125));
     }
 
     #[test]

@@ -155,6 +155,9 @@ impl Seasonal {
                     self.week.add(i, lane, x[lane] - expected.day.value);
                 }
                 self.day.add(i, lane, x[lane]);
+            } else {
+                self.day.leave(i, lane);
+                self.week.leave(i, lane);
             }
         }
         let chunk = &mut self.chunks[i];

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::sample::{Position, Timestamp};
 
 /// Version of the layout and of what `Snapshot` holds; raised with every change that postcard would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"FORESHSN";
 const HEADER_BYTES: u64 = 8 + 4 + 8;
@@ -334,7 +334,7 @@ mod tests {
         match recover::<Vec<f32>>(&path).unwrap() {
             Recovered::SetAside { moved_to, why } => {
                 assert_eq!(fs::read(moved_to).unwrap(), newer);
-                assert!(why.to_string().contains("has version 99, this program reads version 1"), "{why}");
+                assert!(why.to_string().contains("has version 99, this program reads version 2"), "{why}");
             }
             other => panic!("{other:?}"),
         }

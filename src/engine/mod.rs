@@ -9,10 +9,14 @@
 
 mod groups;
 mod local_time;
+mod maintenance;
 mod settings;
+mod settle;
 mod shard;
 mod state;
 mod stats;
+#[cfg(test)]
+mod teaching;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -24,18 +28,21 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::incident::event::{Event, Incident};
-use crate::incident::{FINDING_SURPRISE_MIN, Finding, Incidents};
+use crate::incident::{FINDING_SURPRISE_MIN, Finding, Heard, Incidents, Verdict};
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::sample::{Batch, Labels, Timestamp};
 use crate::series::registry::{EntityId, Registry, SeriesId};
 use crate::series::tick::{Arrival, Due, TickLimits, Ticker};
 
+pub use maintenance::{Maintenance, When};
 pub use settings::Settings;
 pub use state::{EngineState, LoadError};
 pub use stats::Stats;
 pub use view::SeriesView;
 
 use local_time::LocalTime;
+use maintenance::Calendar;
+use settle::Settlement;
 use shard::{Context, Odd, Shard};
 use view::EngineView;
 
@@ -62,6 +69,8 @@ pub enum Command {
     Acknowledge { incident: String, by: String },
     /// Somebody says that it is over.
     Resolve { incident: String, by: String },
+    /// Somebody says what it was; it may be over.
+    Feedback { incident: String, verdict: Verdict, by: String },
 }
 
 /// Series, detectors and incidents of one installation.
@@ -76,8 +85,11 @@ pub struct Engine {
     incidents: Incidents,
     /// What each series means, by `SeriesId`.
     meanings: Vec<Option<SignalRef>>,
-    /// Series that an open incident keeps from learning.
+    /// Series that learn nothing: an incident is open on them, they are excused, or they are being moved.
     frozen: BTreeSet<SeriesId>,
+    /// Series that a person has called usual where they are.
+    settlement: Settlement,
+    calendar: Calendar,
     now: Timestamp,
     stats: Stats,
 }
@@ -96,6 +108,8 @@ impl Engine {
             meanings: Vec::new(),
             shards,
             frozen: BTreeSet::new(),
+            settlement: Settlement::default(),
+            calendar: Calendar::new(settings.maintenance.clone(), settings.timezone.clone()),
             now: Timestamp::MIN,
             stats: Stats::default(),
             settings,
@@ -117,9 +131,46 @@ impl Engine {
 
     fn obey(&mut self, command: &Command, out: &mut Vec<Event>) {
         match command {
-            Command::Acknowledge { incident, by } => self.incidents.acknowledge(self.now, incident, by, out),
-            Command::Resolve { incident, by } => self.incidents.resolve(self.now, incident, by, out),
-        };
+            Command::Acknowledge { incident, by } => {
+                self.incidents.acknowledge(self.now, incident, by, out);
+            }
+            Command::Resolve { incident, by } => {
+                self.incidents.resolve(self.now, incident, by, out);
+            }
+            Command::Feedback { incident, verdict, by } => {
+                if let Heard::Taken { settle } =
+                    self.incidents.feedback(self.now, incident, *verdict, by, out)
+                {
+                    self.stats.verdicts[*verdict as usize] += 1;
+                    self.settle(&settle);
+                }
+            }
+        }
+        // What is over keeps nothing from learning, from the next row on.
+        self.refreeze();
+    }
+
+    /// These series are usual where they are now.
+    fn settle(&mut self, series: &[Labels]) {
+        for labels in series {
+            let Some(series) = self.registry.find(labels.key()) else { continue };
+            let last = self.view().now(series);
+            if let Some(by) = self.settlement.begin(self.now, series, last) {
+                self.shift(series, by);
+            }
+        }
+    }
+
+    fn shift(&mut self, series: SeriesId, by: f64) {
+        let shard = shard_of(self.registry.entity(series), self.shards.len());
+        self.shards[shard].shift(series, by);
+    }
+
+    fn refreeze(&mut self) {
+        self.frozen = self.incidents.not_learning();
+        self.frozen.extend(self.settlement.moving());
+        // Where there is no idea of the usual yet, keeping one from learning would keep the incident open.
+        self.frozen.retain(|series| self.shards.iter().any(|shard| shard.knows(*series)));
     }
 
     fn accept(&mut self, batch: &Batch) {
@@ -163,18 +214,24 @@ impl Engine {
         self.now = due.at;
         self.stats.ticks += 1;
         self.stats.ticks_skipped += due.skipped;
+        let paused = self.calendar.entities(due.at, &self.registry);
+        self.frozen.extend(maintenance::series_of(&paused, &self.registry));
+        self.incidents.pause(paused);
         let odd = self.tick_shards(due);
-        let findings = self.findings(due.at, &odd);
+        let mut findings = self.findings(due.at, &odd);
+        findings.retain(|finding| !self.settlement.has(finding.series));
         let view =
             EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
         self.incidents.step(due.at, &findings, &view, out);
-        self.frozen = self.incidents.not_learning();
-        // Where there is no idea of the usual yet, keeping one from learning would keep the incident open.
-        self.frozen.retain(|series| self.shards.iter().any(|shard| shard.knows(*series)));
+        for (series, by) in self.settlement.step(due.at, |series| view.now(series)) {
+            self.shift(series, by);
+        }
+        self.refreeze();
         for shard in &mut self.shards {
             for series in shard.retire() {
                 self.registry.retire(series, due.at);
                 self.incidents.retire(series);
+                self.settlement.retire(series);
             }
         }
     }
@@ -270,6 +327,21 @@ impl Engine {
         });
         let movers: Vec<Finding> = movers.collect();
         self.incidents.take_back(incident, told, &movers)
+    }
+
+    /// Whether what a command is about is known, and not yet past it.
+    pub fn can_obey(&self, command: &Command) -> bool {
+        match command {
+            Command::Acknowledge { incident, .. } | Command::Resolve { incident, .. } => {
+                self.incidents.get(incident).is_some()
+            }
+            Command::Feedback { incident, .. } => self.incidents.remembers(incident),
+        }
+    }
+
+    /// The most evidence that an incident has had, if it is open or was not long ago: what thresholds compare.
+    pub fn weight(&self, incident: &str) -> Option<f64> {
+        self.incidents.weight(incident)
     }
 
     /// It is no later than this: what a source claims beyond it neither counts nor moves time.

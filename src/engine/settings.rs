@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::maintenance::Maintenance;
 use crate::incident::{Budget, IncidentSettings};
 use crate::predict::pack::Pack;
 use crate::series::registry::RegistryLimits;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub timezone: TimeZone,
     /// Local dates that count as Sundays.
     pub holidays: Vec<Date>,
+    /// When nothing is learnt and nothing told of some entities, or of all.
+    pub maintenance: Vec<Maintenance>,
     /// The grid of ticks, 1 to 3600.
     pub step_seconds: u32,
     /// The first of these labels that a series has names its entity.
@@ -44,6 +47,7 @@ impl Default for Settings {
             site: "default".into(),
             timezone: TimeZone::UTC,
             holidays: Vec::new(),
+            maintenance: Vec::new(),
             step_seconds: 15,
             entity_labels: ["host", "node", "instance"].map(String::from).into(),
             pages_per_week: 1.0,

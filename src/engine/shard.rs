@@ -182,6 +182,16 @@ impl Shard {
         Some(Seen { last: block.last(home.lane), band, surprise, state })
     }
 
+    /// Moves what is usual for a series by so much, in its own unit: it is meant to be elsewhere from now on.
+    pub(super) fn shift(&mut self, series: SeriesId, by: f64) {
+        let Some(home) = self.head.lane_of(series) else { return };
+        let block = self.head.block(home.block);
+        let by = (by / (block.raw(home.lane, 1.0) - block.raw(home.lane, 0.0))) as f32;
+        if let Some(watch) = self.watches.get_mut(home.block).filter(|_| by.is_finite()) {
+            watch.univariate.affine(home.lane, -by, 1.0);
+        }
+    }
+
     /// Whether a series of this shard has a past long enough to say what is usual.
     pub(super) fn knows(&self, series: SeriesId) -> bool {
         let Some(home) = self.head.lane_of(series) else { return false };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::local_time::LocalTime;
+use super::maintenance::Calendar;
+use super::settle::Settlement;
 use super::shard::Shard;
 use super::{Engine, Settings, Stats};
 use crate::incident::{IncidentState, Incidents};
@@ -23,6 +25,7 @@ pub struct EngineState {
     shards: Vec<Shard>,
     incidents: IncidentState,
     frozen: BTreeSet<SeriesId>,
+    settlement: Settlement,
     now: Timestamp,
 }
 
@@ -47,6 +50,7 @@ impl Engine {
             shards: self.shards.clone(),
             incidents: self.incidents.save(),
             frozen: self.frozen.clone(),
+            settlement: self.settlement.clone(),
             now: self.now,
         }
     }
@@ -72,6 +76,8 @@ impl Engine {
             shards: state.shards,
             meanings: Vec::new(),
             frozen: state.frozen,
+            settlement: state.settlement,
+            calendar: Calendar::new(settings.maintenance.clone(), settings.timezone.clone()),
             now: state.now,
             stats: Stats::default(),
             settings,

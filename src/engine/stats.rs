@@ -27,6 +27,8 @@ pub struct Stats {
     pub thresholds: [f64; 2],
     /// Findings and incidents that did not fit into a bound, by which; since the state began, snapshots included.
     pub not_followed: [(&'static str, u64); 3],
+    /// Verdicts of people that were heard, in the order of `Verdict::ALL`.
+    pub verdicts: [u64; 3],
     /// Samples that wait for their tick.
     pub waiting: usize,
 }

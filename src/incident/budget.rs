@@ -84,6 +84,13 @@ impl Past {
         self.cases[bin] += 1.0;
     }
 
+    /// A case recorded this long ago did mean something.
+    pub fn take_back(&mut self, weight: f64, ago_ms: i64) {
+        let bin = ((weight / BIN) as usize).min(BINS - 1);
+        let faded = libm::exp2(-(ago_ms as f64) / WEEK_MS / HALF_LIFE_WEEKS);
+        self.cases[bin] = (self.cases[bin] - faded).max(0.0);
+    }
+
     /// `looks` is how many values a week are judged.
     pub fn thresholds(&self, budget: Budget, looks: f64) -> Thresholds {
         let page = self.threshold(budget.pages_per_week, looks);

@@ -91,6 +91,11 @@ impl Case {
         self.tracks.values().any(|track| track.entity == entity)
     }
 
+    /// Whether all of it is on entities in maintenance.
+    pub fn is_paused(&self, house: &House) -> bool {
+        !self.tracks.is_empty() && self.tracks.values().all(|track| house.paused.contains(&track.entity))
+    }
+
     /// The joint evidence. Series of one name on one entity (the cores of a processor) count as the
     /// strongest of them; distinct ones add as squares, since what breaks together is not independent:
     /// four equal movers weigh twice one.

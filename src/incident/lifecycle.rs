@@ -57,8 +57,18 @@ pub(super) fn acknowledge(at: Timestamp, opened: &mut Opened, by: &str) -> Event
     event(opened.seq - 1, at, EventKind::Updated, opened.incident.clone())
 }
 
-/// It is over; `by` says who said so, where a person did.
-pub(super) fn resolve(house: &House, at: Timestamp, case: &Case, by: Option<&str>) -> Option<Event> {
+/// A person says that it is no false alarm.
+pub(super) fn confirm(at: Timestamp, opened: &mut Opened, by: &str) -> Event {
+    opened.acknowledged = true;
+    opened.incident.state = State::Acknowledged;
+    opened.incident.summary = format!("{}; a true alarm, says {by}", opened.incident.summary);
+    opened.told_at = at;
+    opened.seq += 1;
+    event(opened.seq - 1, at, EventKind::Updated, opened.incident.clone())
+}
+
+/// It is over; `said` is what a person said of that, such as ` by ann`.
+pub(super) fn resolve(house: &House, at: Timestamp, case: &Case, said: &str) -> Option<Event> {
     let opened = case.opened.as_ref()?;
     let mut incident = opened.incident.clone();
     incident.movers = movers(house, &case.story());
@@ -66,7 +76,6 @@ pub(super) fn resolve(house: &House, at: Timestamp, case: &Case, by: Option<&str
     incident.resolved_at = Some(at);
     incident.prediction = None;
     let lasted = explain::duration(at.since(incident.opened_at));
-    let said = by.map(|by| format!(" by {by}")).unwrap_or_default();
     incident.summary = format!("Resolved{said} after {lasted}: {}", explain::past(house, at, &case.story()));
     Some(event(opened.seq, at, EventKind::Resolved, incident))
 }

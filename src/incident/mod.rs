@@ -3,13 +3,16 @@
 //! Once a tick, after all shards: `mover` gathers evidence for each series that may be leaving its course,
 //! `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
 //! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
-//! sentence, `id` names it so that a replay gives the same name.
+//! sentence, `id` names it so that a replay gives the same name. `feedback` hears what people say of it, and
+//! `excuse` keeps what was called false, so that it needs more the next time.
 
 mod budget;
 mod case;
 mod correlate;
 pub mod event;
+mod excuse;
 mod explain;
+mod feedback;
 mod id;
 mod lifecycle;
 mod mover;
@@ -24,6 +27,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use budget::Budget;
+pub use feedback::{Heard, Verdict};
 pub use state::IncidentState;
 
 use crate::detect::Kind;
@@ -127,6 +131,8 @@ pub struct Incidents {
     table: Arc<SignalTable>,
     signatures: Signatures,
     state: IncidentState,
+    /// Entities in maintenance, as of this tick.
+    paused: BTreeSet<EntityId>,
 }
 
 impl Incidents {
@@ -139,7 +145,7 @@ impl Incidents {
     pub fn load(settings: IncidentSettings, table: Arc<SignalTable>, mut state: IncidentState) -> Self {
         state.resolve_signals(&table);
         let signatures = Signatures::new(&table);
-        Incidents { settings, table, signatures, state }
+        Incidents { settings, table, signatures, state, paused: BTreeSet::new() }
     }
 
     /// All state; what goes on from it gives the same events.
@@ -155,9 +161,8 @@ impl Incidents {
         entity: EntityId,
         entity_name: &Arc<str>,
     ) -> Option<SignalRef> {
-        let Incidents { settings, table, signatures, state } = self;
-        let house = House { settings, table, signatures };
-        let signal = table.resolve(labels);
+        let (house, state) = self.parts();
+        let signal = house.table.resolve(labels);
         if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
             state.drops.watched += 1;
         }
@@ -171,8 +176,7 @@ impl Incidents {
 
     /// One tick, after all shards. `findings` are in order of (entity name, labels), one a series.
     pub fn step(&mut self, at: Timestamp, findings: &[Finding], view: &impl View, out: &mut Vec<Event>) {
-        let Incidents { settings, table, signatures, state } = self;
-        let house = House { settings, table, signatures };
+        let (house, state) = self.parts();
         state.step(&house, at, findings, view, out);
     }
 
@@ -183,8 +187,37 @@ impl Incidents {
 
     /// A person says that it is over. False where it isn't open.
     pub fn resolve(&mut self, at: Timestamp, id: &str, by: &str, out: &mut Vec<Event>) -> bool {
-        let Incidents { settings, table, signatures, state } = self;
-        state.resolve(&House { settings, table, signatures }, at, id, by, out)
+        let (house, state) = self.parts();
+        state.resolve(&house, at, id, by, out)
+    }
+
+    /// A person says what an incident was: one that is open, or one of the last few hundred that were.
+    pub fn feedback(
+        &mut self,
+        at: Timestamp,
+        id: &str,
+        verdict: Verdict,
+        by: &str,
+        out: &mut Vec<Event>,
+    ) -> Heard {
+        let (house, state) = self.parts();
+        state.feedback(&house, at, id, (verdict, by), out)
+    }
+
+    /// Whether a verdict on an incident would be heard.
+    pub fn remembers(&self, id: &str) -> bool {
+        self.state.remembers(id)
+    }
+
+    /// The most that an incident has weighed, if it is open or remembered.
+    pub fn weight(&self, id: &str) -> Option<f64> {
+        self.state.weight(id)
+    }
+
+    /// From now on these entities are in maintenance: what their series do is not followed. Nothing opens there, and
+    /// what is open is neither told of nor resolved.
+    pub fn pause(&mut self, entities: BTreeSet<EntityId>) {
+        self.paused = entities;
     }
 
     /// Goes on with an incident that was told before a crash and that the state knows nothing of, because its samples
@@ -221,6 +254,11 @@ impl Incidents {
         self.open().find(|incident| incident.id == id)
     }
 
+    fn parts(&mut self) -> (House<'_>, &mut IncidentState) {
+        let Incidents { settings, table, signatures, state, paused } = self;
+        (House { settings, table, signatures, paused }, state)
+    }
+
     pub fn drops(&self) -> IncidentDrops {
         self.state.drops
     }
@@ -232,9 +270,10 @@ impl Incidents {
     }
 }
 
-/// What does not change while the engine runs.
+/// What does not change within a tick.
 struct House<'a> {
     settings: &'a IncidentSettings,
     table: &'a SignalTable,
     signatures: &'a Signatures,
+    paused: &'a BTreeSet<EntityId>,
 }

@@ -19,7 +19,7 @@ const DRIFT: f64 = 1.2;
 const KEEP: f64 = 0.95;
 const SURPRISE_MAX: f32 = 12.0;
 /// A value below this is calm.
-const CALM_SURPRISE: f32 = 3.0;
+pub(super) const CALM_SURPRISE: f32 = 3.0;
 /// From here on a series is part of the story, and stays in it.
 const REAL_EVIDENCE: f64 = 3.0;
 
@@ -136,7 +136,7 @@ fn is_worse(now: &Observed, before: &Observed) -> bool {
     by_oddness.then(bands(now).total_cmp(&bands(before))).is_ge()
 }
 
-fn observed(finding: &Finding) -> Observed {
+pub(super) fn observed(finding: &Finding) -> Observed {
     Observed {
         at: finding.at,
         value: finding.value,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::{Past, Thresholds};
 use super::case::{Case, Opened};
 use super::event::{Event, Incident};
+use super::feedback::{Feedback, Heard, Verdict};
 use super::mover::Track;
 use super::watch::Watches;
 use super::{
@@ -26,6 +27,7 @@ pub struct IncidentState {
     pub(super) watches: Watches,
     pub(super) drops: IncidentDrops,
     past: Past,
+    feedback: Feedback,
     /// By the order in which they began.
     cases: BTreeMap<u64, Case>,
     /// Which case a series is in.
@@ -54,8 +56,12 @@ impl IncidentState {
     ) {
         self.now = at;
         self.past.advance(at);
-        let alarms = self.watches.step(house, at, view);
-        for finding in findings.iter().filter(|finding| finding.surprise >= FINDING_SURPRISE_MIN) {
+        self.feedback.excuses.advance(at);
+        let mut alarms = self.watches.step(house, at, view);
+        alarms.retain(|alarm| {
+            !house.paused.contains(&alarm.entity) && !self.feedback.excuses.holds_limit(at, &alarm.labels)
+        });
+        for finding in self.unexcused(house, findings) {
             self.take(house, finding);
         }
         for alarm in &alarms {
@@ -66,10 +72,23 @@ impl IncidentState {
             }
         }
         self.follow(house, at, view);
+        self.feedback.excuses.follow(house, view);
         for (into, from) in correlate::join(&mut self.cases, house) {
             self.in_case.values_mut().filter(|case| **case == from).for_each(|case| *case = into);
         }
         self.judge(house, at, view, out);
+    }
+
+    /// What counts of what is odd.
+    fn unexcused<'f>(&mut self, house: &House, findings: &'f [Finding]) -> Vec<&'f Finding> {
+        let excuses = &mut self.feedback.excuses;
+        let counts = |finding: &&Finding| {
+            finding.surprise >= FINDING_SURPRISE_MIN && !house.paused.contains(&finding.entity)
+        };
+        let mut left: Vec<&Finding> = findings.iter().filter(counts).collect();
+        left.retain(|finding| !excuses.excuse(house, finding));
+        left.retain(|finding| !excuses.is_company(finding));
+        left
     }
 
     fn take(&mut self, house: &House, finding: &Finding) {
@@ -95,14 +114,16 @@ impl IncidentState {
 
     /// Looks at movers that no finding was about, and lets go of those that were nothing.
     fn follow(&mut self, house: &House, at: Timestamp, view: &impl View) {
-        let IncidentState { cases, in_case, watches, .. } = self;
+        let IncidentState { cases, in_case, watches, feedback, .. } = self;
         for case in cases.values_mut() {
             let is_open = case.opened.is_some();
             case.tracks.retain(|series, track| {
-                if let Some(now) = view.now(*series) {
+                let is_paused = house.paused.contains(&track.entity);
+                if let Some(now) = view.now(*series).filter(|_| !is_paused) {
+                    let now = feedback.excuses.heard(house, at, (*series, track), now);
                     track.take(now);
                 }
-                if track.by_limit {
+                if track.by_limit && !is_paused {
                     track.by_limit = watches.is_pressed(house, at, view, *series);
                 }
                 let is_over = track.evidence <= 0.0 || track.silent_ms(at) > FORGOTTEN_MS;
@@ -124,10 +145,14 @@ impl IncidentState {
                 over.push(*number);
                 continue;
             }
+            // In maintenance nothing is told: neither that something began nor that it is over.
+            if case.is_paused(house) {
+                continue;
+            }
             let Some(assessment) = case.assess(house, &self.watches, view, at, thresholds) else { continue };
             if case.opened.is_some() {
                 if is_calm(house, at, view, &self.watches, case) {
-                    out.extend(lifecycle::resolve(house, at, case, None));
+                    out.extend(lifecycle::resolve(house, at, case, ""));
                     over.push(*number);
                 } else {
                     out.extend(lifecycle::update(house, at, case, &assessment));
@@ -140,15 +165,15 @@ impl IncidentState {
             }
         }
         for number in over {
-            self.close(number);
+            self.close(house, number, None);
         }
     }
 
     /// Forgets a case; one that meant nothing teaches the budget.
-    fn close(&mut self, number: u64) {
+    fn close(&mut self, house: &House, number: u64, verdict: Option<Verdict>) {
         let Some(case) = self.cases.remove(&number) else { return };
         self.in_case.retain(|_, in_case| *in_case != number);
-        if !case.opened.as_ref().is_some_and(Opened::is_credible) {
+        if self.feedback.close(house, self.now, &case, verdict) {
             self.past.record(case.peak);
         }
     }
@@ -180,9 +205,61 @@ impl IncidentState {
         out: &mut Vec<Event>,
     ) -> bool {
         let Some((number, case)) = self.opened_mut(id) else { return false };
-        out.extend(lifecycle::resolve(house, at, case, Some(by)));
-        self.close(number);
+        out.extend(lifecycle::resolve(house, at, case, &format!(" by {by}")));
+        self.close(house, number, None);
         true
+    }
+
+    /// What a person says of an incident that is open, or was not long ago.
+    pub(super) fn feedback(
+        &mut self,
+        house: &House,
+        at: Timestamp,
+        id: &str,
+        (verdict, by): (Verdict, &str),
+        out: &mut Vec<Event>,
+    ) -> Heard {
+        let Some((number, case)) = self.opened_mut(id) else {
+            return self.feedback.hear(at, id, verdict, &mut self.past);
+        };
+        let said = match verdict {
+            Verdict::TrueAlarm => return self.confirm(house, at, number, by, out),
+            Verdict::FalseAlarm => format!(" as a false alarm by {by}"),
+            Verdict::NormalNow => format!(" as normal from now on by {by}"),
+        };
+        out.extend(lifecycle::resolve(house, at, case, &said));
+        let settles = verdict == Verdict::NormalNow;
+        let movers = case.story().into_iter().filter(|_| settles).map(|track| track.labels.clone());
+        let settle = movers.collect();
+        self.close(house, number, Some(verdict));
+        Heard::Taken { settle }
+    }
+
+    fn confirm(
+        &mut self,
+        house: &House,
+        at: Timestamp,
+        number: u64,
+        by: &str,
+        out: &mut Vec<Event>,
+    ) -> Heard {
+        let Some(case) = self.cases.get_mut(&number) else { return Heard::Unknown };
+        if !self.feedback.confirm(house, at, case) {
+            return Heard::Again;
+        }
+        out.extend(case.opened.as_mut().map(|opened| lifecycle::confirm(at, opened, by)));
+        Heard::Taken { settle: Vec::new() }
+    }
+
+    /// Whether a verdict on an incident would be heard.
+    pub(super) fn remembers(&self, id: &str) -> bool {
+        self.open().any(|incident| incident.id == id) || self.feedback.remembers(id)
+    }
+
+    /// The most that an incident has weighed that is open, or was not long ago.
+    pub(super) fn weight(&self, id: &str) -> Option<f64> {
+        let is_it = |case: &&Case| case.opened.as_ref().is_some_and(|opened| opened.incident.id == id);
+        self.cases.values().find(is_it).map(|case| case.peak).or_else(|| self.feedback.weight(id))
     }
 
     /// Opens again what was told and then forgotten; see `Incidents::take_back`.
@@ -226,7 +303,8 @@ impl IncidentState {
 
     /// The series on which learning has stopped.
     pub(super) fn not_learning(&self, settings: &IncidentSettings) -> BTreeSet<SeriesId> {
-        self.in_case.keys().copied().filter(|series| !self.learning(settings, *series)).collect()
+        let in_case = self.in_case.keys().copied().filter(|series| !self.learning(settings, *series));
+        in_case.chain(self.feedback.excuses.not_learning(settings, self.now)).collect()
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {

@@ -21,7 +21,8 @@ use crate::api::handle::{Ask, Phase};
 use crate::clock::Clock;
 use crate::durable::snapshot::{Snapshot, SnapshotError};
 use crate::durable::store::StoreError;
-use crate::engine::{Engine, EngineState, Input};
+use crate::engine::{Command, Engine, EngineState, Input};
+use crate::incident::Verdict;
 use crate::incident::event::EventKind;
 use crate::runtime::ledger::Ledger;
 use crate::runtime::pulse::Pulse;
@@ -208,6 +209,9 @@ impl EngineThread {
         for (bound, count) in stats.not_followed {
             self.metrics.dropped_in_all("incidents", bound, count);
         }
+        for (verdict, count) in Verdict::ALL.into_iter().zip(stats.verdicts) {
+            self.metrics.feedback_in_all(verdict.name(), count);
+        }
     }
 
     fn answer(&mut self, ask: Ask) -> Result<(), EngineThreadError> {
@@ -217,8 +221,15 @@ impl EngineThread {
                 let _ = reply.send(self.engine.series(&|labels| select.has(labels), limit));
             }
             Ask::Command { command, reply } => {
+                let is_known = self.engine.can_obey(&command);
+                if is_known && matches!(command, Command::Feedback { .. }) {
+                    // Only a snapshot knows of it.
+                    self.snapshots.hurry();
+                    tracing::info!(?command, "what people say of an incident");
+                }
                 self.step(Input::Command(command))?;
-                let _ = reply.send(());
+                self.measure();
+                let _ = reply.send(is_known);
             }
         }
         Ok(())

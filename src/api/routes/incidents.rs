@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::handle::{Ask, Handle};
 use crate::durable::record::Case;
 use crate::engine::Command;
+use crate::incident::Verdict;
 use crate::incident::event::{Event, Incident, SCHEMA_VERSION};
 
 const LIMIT_DEFAULT: usize = 100;
@@ -33,6 +34,14 @@ pub struct One {
 #[serde(deny_unknown_fields)]
 pub struct By {
     by: String,
+}
+
+/// What it was, and who says so.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Judged {
+    verdict: Verdict,
+    by: Option<String>,
 }
 
 /// `GET /api/v1/incidents?state=open|all&limit=N`: newest first.
@@ -71,6 +80,23 @@ pub async fn resolve(
     command(&handle, id, |incident| Command::Resolve { incident, by }).await
 }
 
+/// `POST /api/v1/incidents/{id}/feedback`, body `{"verdict":"false_alarm"|"normal_now"|"true_alarm","by":"NAME"}`,
+/// `by` or none: what it was, open or over. Said again it changes nothing.
+pub async fn feedback(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Incident>, ApiError> {
+    let (verdict, by) = judged(&body)?;
+    find(&handle, id.clone()).await?;
+    let command = Command::Feedback { incident: id.clone(), verdict, by };
+    if !handle.ask(|reply| Ask::Command { command, reply }).await? {
+        let why = "is over for so long that how it looked is forgotten";
+        return Err(ApiError::Conflict(format!("incident {id} {why}")));
+    }
+    Ok(Json(find(&handle, id).await?.incident))
+}
+
 /// Has the engine obey, if the incident is open; answers with the incident as it is after that.
 async fn command(
     handle: &Handle,
@@ -91,6 +117,17 @@ pub fn who(body: &[u8]) -> Result<String, ApiError> {
         return Ok("api".into());
     }
     let By { by } = serde_json::from_slice(body).map_err(|e| ApiError::Invalid(format!("body: {e}")))?;
+    named(&by)
+}
+
+/// Reads what is said of an incident, and by whom.
+fn judged(body: &[u8]) -> Result<(Verdict, String), ApiError> {
+    let Judged { verdict, by } =
+        serde_json::from_slice(body).map_err(|e| ApiError::Invalid(format!("body: {e}")))?;
+    Ok((verdict, by.map_or(Ok("api".into()), |by| named(&by))?))
+}
+
+fn named(by: &str) -> Result<String, ApiError> {
     match by.trim() {
         "" => Err(ApiError::Invalid("body: by is empty".into())),
         name if name.len() > 200 => Err(ApiError::Invalid("body: by is longer than 200 bytes".into())),
@@ -134,6 +171,24 @@ mod tests {
         assert_eq!(who(br#"{"by":" anna "}"#).unwrap(), "anna");
         for bad in [r#"{"by":""}"#, r#"{"from":"anna"}"#, "anna"] {
             assert!(matches!(who(bad.as_bytes()), Err(ApiError::Invalid(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_read_or_its_field_named() {
+        let heard = judged(br#"{"verdict":"normal_now","by":"anna"}"#).unwrap();
+        assert_eq!(heard, (Verdict::NormalNow, "anna".into()));
+        assert_eq!(judged(br#"{"verdict":"true_alarm"}"#).unwrap().1, "api");
+        let named = [
+            ("", "EOF"),
+            (r#"{"by":"anna"}"#, "missing field `verdict`"),
+            (r#"{"verdict":"false"}"#, "expected one of `false_alarm`, `normal_now`, `true_alarm`"),
+            (r#"{"verdict":"false_alarm","by":""}"#, "by is empty"),
+            (r#"{"verdict":"false_alarm","because":"noise"}"#, "unknown field `because`"),
+        ];
+        for (bad, names) in named {
+            let Err(ApiError::Invalid(told)) = judged(bad.as_bytes()) else { panic!("{bad}") };
+            assert!(told.contains(names), "{bad}: {told}");
         }
     }
 

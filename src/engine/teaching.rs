@@ -1,0 +1,233 @@
+//! What people say of incidents, and what the engine does after it: one site of two hosts at a minute's step.
+
+use super::*;
+use crate::incident::event::{EventKind, Severity, State};
+use crate::sample::ValueKind;
+
+const STEP_MS: i64 = 60_000;
+const DAY: i64 = 1440;
+const HOUR: i64 = 60;
+
+fn settings() -> Settings {
+    Settings { site: "test".into(), step_seconds: 60, ..Settings::default() }
+}
+
+/// About N(0, 1), depending on its place alone.
+fn noise(host: usize, signal: usize, row: i64) -> f64 {
+    let mut x = (host as u64 + 1) * 1_000_003 + signal as u64 * 7_919 + row as u64 * 104_729;
+    let mut draw = || {
+        x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        x ^= x >> 33;
+        (x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+    };
+    (0..12).map(|_| draw()).sum()
+}
+
+struct Site {
+    engine: Engine,
+    row: i64,
+    events: Vec<Event>,
+}
+
+impl Site {
+    /// Two hosts with three signals each, watched for some days.
+    fn after_days(settings: Settings, days: i64) -> Self {
+        let mut site = Site { engine: Engine::new(settings), row: 0, events: Vec::new() };
+        site.run(days * DAY, |_, _| 0.0);
+        assert!(site.events.is_empty(), "{:#?}", site.events);
+        site
+    }
+
+    /// Runs on for some rows; `off` says how far from 100 a signal of the first host is, besides noise.
+    fn run(&mut self, rows: i64, off: impl Fn(i64, usize) -> f64) {
+        for row in self.row..self.row + rows {
+            for host in 0..2 {
+                let mut batch = Batch::new(format!("scrape:host{host}").as_str().into());
+                let instance = format!("host{host}:9100");
+                for signal in 0..3 {
+                    let metric = format!("signal_{signal}");
+                    let off = if host == 0 { off(row - self.row, signal) } else { 0.0 };
+                    let labels = &mut [("__name__", metric.as_str()), ("instance", instance.as_str())];
+                    let value = 100.0 + noise(host, signal, row) + off;
+                    batch.push(labels, ValueKind::Gauge, Timestamp(row * STEP_MS), value);
+                }
+                self.engine.step(Input::Samples(batch), &mut self.events);
+            }
+        }
+        self.row += rows;
+    }
+
+    fn say(&mut self, incident: &str, verdict: Verdict) {
+        let command = Command::Feedback { incident: incident.into(), verdict, by: "ann".into() };
+        self.engine.step(Input::Command(command), &mut self.events);
+    }
+
+    /// The incidents opened so far.
+    fn opened(&self) -> Vec<&Incident> {
+        let opened = self.events.iter().filter(|event| event.event == EventKind::Opened);
+        opened.filter_map(|event| event.incident.as_ref()).collect()
+    }
+
+    fn band(&self, signal: usize) -> SeriesView {
+        let name = format!("signal_{signal}");
+        let found = self
+            .engine
+            .series(&|labels| labels.name() == name && labels.get("instance") == Some("host0:9100"), 1);
+        found.into_iter().next().unwrap()
+    }
+}
+
+/// An hour of two signals 12 deviations off.
+fn hour_off(row: i64, signal: usize) -> f64 {
+    if row < HOUR && signal < 2 { 12.0 } else { 0.0 }
+}
+
+/// The incident that stands open now.
+fn only(site: &Site) -> Incident {
+    let open = site.engine.incidents();
+    assert_eq!(open.len(), 1, "{open:#?}");
+    open[0].clone()
+}
+
+/// Two bands are equal within a share of their width.
+fn assert_same_band(before: &SeriesView, after: &SeriesView, share: f64) {
+    let edges = |view: &SeriesView| [view.low, view.high].map(|edge| edge.unwrap());
+    let ([low, high], now) = (edges(before), edges(after));
+    for (edge, now) in [low, high].into_iter().zip(now) {
+        assert!((now - edge).abs() < share * (high - low), "{low} to {high} became {now}: {after:?}");
+    }
+}
+
+#[test]
+fn after_an_incident_the_old_normal_is_normal_and_a_repeat_as_odd_as_the_first_time() {
+    // With one visit to each slot of the day what is learnt by mistake weighs most.
+    for days in [2, 6] {
+        let mut site = Site::after_days(settings(), days);
+        let before = site.band(0);
+        site.run(HOUR + 30, hour_off);
+        assert_eq!(site.engine.incidents().len(), 0, "{:#?}", site.events);
+        assert!(site.band(0).surprise < 3.0, "{:?}", site.band(0));
+        site.run(DAY - HOUR - 30, |_, _| 0.0);
+        assert_same_band(&before, &site.band(0), 0.06);
+        site.run(DAY, hour_off);
+        let [first, second] = site.opened()[..] else { panic!("{:#?}", site.events) };
+        let [first, second] = [first, second].map(|incident| site.engine.weight(&incident.id).unwrap());
+        assert!(second > 0.9 * first && first > 100.0, "{first}, then {second}");
+    }
+}
+
+#[test]
+fn a_false_alarm_may_happen_again_and_what_is_stronger_or_another_pages() {
+    for said_after in [10, HOUR - 1] {
+        let mut site = Site::after_days(settings(), 3);
+        site.run(said_after, hour_off);
+        let incident = only(&site);
+        assert_eq!(incident.severity, Severity::Page);
+        site.say(&incident.id, Verdict::FalseAlarm);
+        let ended = site.events.last().and_then(|event| event.incident.clone()).unwrap();
+        assert_eq!((ended.state, ended.id), (State::Resolved, incident.id));
+        assert!(ended.summary.starts_with("Resolved as a false alarm by ann after"), "{}", ended.summary);
+        site.run(DAY - said_after, |row, signal| hour_off(row + said_after, signal));
+        let before = site.band(0);
+        for _ in 0..5 {
+            site.run(DAY, hour_off);
+        }
+        assert_eq!(site.opened().len(), 1, "five nights more: {:#?}", site.events);
+        assert_same_band(&before, &site.band(0), 0.06);
+
+        site.run(DAY, |row, signal| 2.0 * hour_off(row, signal));
+        site.run(DAY, |row, signal| -hour_off(row, signal));
+        site.run(DAY, |row, signal| if signal == 2 { hour_off(row, 0) } else { hour_off(row, signal) });
+        site.run(DAY, |row, signal| hour_off(row / 5, signal));
+        // Chance opens one now and then, of a weight of 8.
+        let is_heavy = |page: &&&Incident| site.engine.weight(&page.id).unwrap() > 20.0;
+        let pages: Vec<(i64, &str)> = site.opened()[1..]
+            .iter()
+            .filter(is_heavy)
+            .map(|page| (page.opened_at.0 / STEP_MS / DAY - 9, page.movers[0].series.name()))
+            .collect();
+        // Twice as strong; the other way; another signal; five times as long.
+        assert_eq!(pages, [(0, "signal_0"), (1, "signal_0"), (2, "signal_2"), (3, "signal_0")]);
+    }
+}
+
+#[test]
+fn a_closed_incident_can_be_called_false_and_true_again() {
+    let mut site = Site::after_days(settings(), 3);
+    site.run(DAY, hour_off);
+    let first = site.opened()[0].id.clone();
+    let told = site.events.len();
+    site.say(&first, Verdict::FalseAlarm);
+    site.say(&first, Verdict::FalseAlarm);
+    assert_eq!(site.engine.stats().verdicts, [1, 0, 0], "said twice is said once");
+    site.run(DAY, hour_off);
+    assert_eq!(site.events.len(), told, "{:#?}", site.events);
+    site.say(&first, Verdict::TrueAlarm);
+    site.run(DAY, hour_off);
+    assert_eq!(site.opened().len(), 2);
+    site.say("0123", Verdict::FalseAlarm);
+    assert_eq!(site.engine.stats().verdicts, [1, 0, 1], "an unknown one is not heard");
+}
+
+/// The evidence that a page takes after one incident on which `verdict` was said, and a few nights more.
+fn page_after(verdict: Option<Verdict>) -> f64 {
+    let mut site = Site::after_days(Settings { pages_per_week: 0.05, ..settings() }, 3);
+    site.run(20, hour_off);
+    let id = only(&site).id;
+    if let Some(verdict) = verdict {
+        site.say(&id, verdict);
+    }
+    site.run(DAY, |row, signal| hour_off(row + 20, signal));
+    site.engine.stats().thresholds[1]
+}
+
+#[test]
+fn the_budget_counts_what_people_say() {
+    let [none, false_alarm, true_alarm] =
+        [None, Some(Verdict::FalseAlarm), Some(Verdict::TrueAlarm)].map(page_after);
+    assert!(none > 100.0, "an incident that no fault explains counts by its weight: {none}");
+    assert!(false_alarm > 50.0, "{false_alarm}");
+    assert!(true_alarm < 10.0, "{true_alarm}");
+}
+
+#[test]
+fn what_is_normal_now_has_its_band_there_at_once_and_opens_nothing() {
+    let level = |_: i64, signal: usize| if signal < 2 { 12.0 } else { 0.0 };
+    let mut site = Site::after_days(settings(), 3);
+    let before = site.band(0);
+    site.run(20, level);
+    let id = only(&site).id;
+    site.say(&id, Verdict::NormalNow);
+    assert!(site.engine.incidents().is_empty());
+    site.run(30, level);
+    let moved = site.band(0);
+    let by = moved.expected.unwrap() - before.expected.unwrap();
+    assert!((by - 12.0).abs() < 0.7, "{by}");
+    let width = |view: &SeriesView| view.high.unwrap() - view.low.unwrap();
+    assert!((width(&moved) / width(&before) - 1.0).abs() < 0.05, "{before:?} {moved:?}");
+    assert!(!site.engine.settlement.has(SeriesId(0)), "it has settled");
+    site.run(2 * DAY, level);
+    assert_eq!(site.opened().len(), 1, "{:#?}", site.events);
+    // The new level is as well known as the old one was: going back is odd.
+    site.run(DAY, |row, signal| level(row, signal) - hour_off(row, signal));
+    assert_eq!(site.opened().len(), 2);
+}
+
+#[test]
+fn verdicts_survive_a_snapshot() {
+    for verdict in Verdict::ALL {
+        let mut whole = Site::after_days(settings(), 2);
+        whole.run(20, hour_off);
+        let id = only(&whole).id;
+        whole.say(&id, verdict);
+        let bytes = postcard::to_stdvec(&whole.engine.save()).unwrap();
+        let engine = Engine::load(settings(), postcard::from_bytes(&bytes).unwrap()).unwrap();
+        let mut loaded = Site { engine, row: whole.row, events: whole.events.clone() };
+        for site in [&mut whole, &mut loaded] {
+            site.run(DAY, |row, signal| hour_off(row + 20, signal));
+            site.run(DAY, |row, signal| hour_off(row + 20, signal));
+        }
+        assert_eq!(whole.events, loaded.events, "{verdict:?}");
+    }
+}
