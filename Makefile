@@ -5,8 +5,10 @@
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 300
+DATA ?= ../shared/data
+PEER_BENCH := target/peer-bench
 
-.PHONY: help demo build test unit peers deps deps-peers bench fuzz lint
+.PHONY: help demo build test unit peers deps deps-peers bench bench-peers fuzz lint
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +39,14 @@ deps-peers: ## what real peers need, where it is missing
 
 bench: deps ## all benches
 	$(CARGO) bench --locked
+
+bench-peers: build ## detectors of others beside ours on the recordings in DATA; PEERS chooses (about an hour)
+	$(CARGO) build --release --locked --manifest-path benches/peers/rust/Cargo.toml --target-dir $(PEER_BENCH)/forests
+	[ -x $(PEER_BENCH)/venv/bin/python ] || python3 -m venv $(PEER_BENCH)/venv
+	$(PEER_BENCH)/venv/bin/pip install -q -r benches/peers/requirements.txt
+	$(CARGO) bench --locked --bench detect -- rows
+	$(PEER_BENCH)/venv/bin/python -B benches/peers/run.py --data $(DATA) --foreshock target/release/foreshock \
+	--forests $(PEER_BENCH)/forests/release/forests --out $(PEER_BENCH)/scores $(PEERS)
 
 fuzz: deps ## every fuzz target for FUZZ_SECONDS (300) each
 	tests/peers/fuzz.sh $(FUZZ_SECONDS)

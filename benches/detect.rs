@@ -1,7 +1,9 @@
-//! What a row costs each detector, on one core: 1,024 lanes or 64 hosts of 40 signals, warm, daily waves with noise.
+//! What a row costs each detector, on one core: 1,024 lanes or 64 hosts of 40 signals, warm, daily waves with noise;
+//! and one row of one entity by all detectors, as `foreshock score` calls them.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foreshock::detect::energy::Energies;
+use foreshock::detect::entity::EntityScore;
 use foreshock::detect::{Multivariate, Novelty, Row, Tick, Univariate};
 use foreshock::kernel::Lanes;
 use foreshock::sample::{CHUNK, Mask, Timestamp};
@@ -94,5 +96,22 @@ fn groups(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lanes, groups);
+fn entities(c: &mut Criterion) {
+    let mut group = c.benchmark_group("rows");
+    for (name, signals) in [("1 signal", 1), ("38 signals", 38)] {
+        let rows = rows(signals, |row| row.into_iter().map(f64::from).collect::<Vec<f64>>());
+        let mut entity = EntityScore::new(CADENCE_SECONDS, signals);
+        let mut n = 0;
+        let mut step = || {
+            n += 1;
+            entity.step(&tick(n), &rows[n % rows.len()])
+        };
+        (0..WARM_ROWS).for_each(|_| drop(step()));
+        group.throughput(Throughput::Elements(signals as u64));
+        group.bench_function(name, |b| b.iter(&mut step));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, lanes, groups, entities);
 criterion_main!(benches);

@@ -11,8 +11,11 @@ use serde::Serialize;
 use super::How;
 use super::recording::measure_all;
 use super::table::{figure, print_json, print_table};
+use crate::cli::hold_off::HoldOff;
 use crate::collect::recording::score_csv::time_of;
+use crate::detect::novelty::NOVELTY_MAX;
 use crate::eval::nab::{Alerts, PROFILES, Sweep, counts, probation, rows_of};
+use crate::kernel::tail::SURPRISE_MAX;
 use crate::sample::Timestamp;
 
 /// Random halves of the files, on one of which the threshold for the other is chosen.
@@ -34,6 +37,9 @@ the threshold chosen on one half and scored on the other. A perfect detector has
 pub struct Nab {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Make the alerts of anomaly_score by the hold-off that `foreshock score` has; alert_score is left aside
+    #[arg(long)]
+    hold_off: bool,
     #[command(flatten)]
     how: How,
 }
@@ -107,12 +113,20 @@ impl Nab {
             let scored = &recording.at[probation(recording.at.len())..];
             let span_ms = scored.first().zip(scored.last()).map_or(0, |(first, last)| last.since(*first));
             let windows = rows_of(&recording.at, &windows[&recording.name]);
-            let alerts = Alerts { score: recording.alert, windows };
+            let score = if self.hold_off { held_off(&recording.score) } else { recording.alert };
+            let alerts = Alerts { score, windows };
             Ok(File { name: recording.name, alerts, days: span_ms as f64 / 86_400_000.0 })
         })?;
         let report = report(&files);
         if self.how.json { print_json(&report) } else { print(&report) }
     }
+}
+
+/// What a person would be told of scores, which are surprises over their maximum.
+fn held_off(scores: &[f64]) -> Vec<f64> {
+    let loudest = f64::from(NOVELTY_MAX);
+    let mut hold_off = HoldOff::new(loudest);
+    scores.iter().map(|score| hold_off.news((score * f64::from(SURPRISE_MAX)).clamp(0.0, loudest))).collect()
 }
 
 fn report(files: &[File]) -> Report {
@@ -184,4 +198,20 @@ fn print(report: &Report) -> anyhow::Result<()> {
     }
     print_table(&profiles)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_scores_that_go_on_one_is_told_and_one_that_is_worse() {
+        let mut scores = vec![0.0; 300];
+        scores[200..220].fill(0.4);
+        scores[210] = 0.6;
+        let told = held_off(&scores);
+        let rows: Vec<usize> = (0..told.len()).filter(|&row| told[row] > 0.0).collect();
+        assert_eq!(rows, [200, 210]);
+        assert!(told[210] > told[200]);
+    }
 }
