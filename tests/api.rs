@@ -146,3 +146,60 @@ fn the_token_is_asked_for() {
     assert_eq!(with_token.status, 200);
     assert_eq!(write(&foreshock, &request(&["mx1"], 1)).status, 401);
 }
+
+/// A quarter of an hour of two calm signals of one host, the last minute of which is far off.
+fn disturbance() -> Vec<Series> {
+    let now = now_ms() / 1000 * 1000;
+    let seconds = 900;
+    let value = |i: i64, phase: i64| {
+        let off = if i >= seconds - 60 { 80.0 } else { 0.0 };
+        100.0 + ((i + phase) * 7919 % 13) as f64 / 13.0 + off
+    };
+    let signal = |(name, phase): (&str, i64)| {
+        let samples: Vec<_> =
+            (0..seconds).map(|i| (now - (seconds - 1 - i) * 1000, value(i, phase))).collect();
+        Series::new(&[("__name__", name), ("host", "mx1")], samples)
+    };
+    [("queue_length", 0), ("delivery_time", 5)].map(signal).into()
+}
+
+#[test]
+fn what_an_incident_was_is_heard_once_and_kept_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut foreshock = ready(dir.path());
+    assert_eq!(write(&foreshock, &disturbance()).status, 204);
+    let incidents = |f: &Foreshock| f.json("/api/v1/incidents?state=open")["incidents"].clone();
+    wait_until("an incident", SOON, || incidents(&foreshock).as_array().unwrap().len() == 1);
+    let id = incidents(&foreshock)[0]["id"].as_str().unwrap().to_owned();
+
+    let say = |f: &Foreshock, id: &str, body: &str| {
+        let url = format!("{}/api/v1/incidents/{id}/feedback", f.url);
+        let answer = http::send("POST", &url, &[], body.as_bytes()).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        (answer.status, body)
+    };
+    let heard = |f: &Foreshock, verdict: &str| {
+        f.metric(&format!("foreshock_feedback_total{{verdict=\"{verdict}\"}}"))
+    };
+    let false_alarm = r#"{"verdict":"false_alarm","by":"anna"}"#;
+    let (status, incident) = say(&foreshock, &id, false_alarm);
+    assert_eq!((status, incident["state"].as_str()), (200, Some("resolved")), "{incident}");
+    let summary = incident["summary"].as_str().unwrap();
+    assert!(summary.starts_with("Resolved as a false alarm by anna after"), "{summary}");
+    assert_eq!(heard(&foreshock, "false_alarm"), Some(1.0));
+    assert_eq!(say(&foreshock, &id, false_alarm).0, 200);
+    assert_eq!(heard(&foreshock, "false_alarm"), Some(1.0), "said twice is said once");
+    assert_eq!(say(&foreshock, "0123456789abcdef", false_alarm).0, 404);
+    let (status, error) = say(&foreshock, &id, r#"{"by":"anna"}"#);
+    assert_eq!(status, 400);
+    assert!(error["error"]["message"].as_str().unwrap().contains("verdict"), "{error}");
+    assert_eq!(say(&foreshock, &id, &format!("{{\"by\":\"{}\"}}", "a".repeat(70_000))).0, 413);
+
+    assert_eq!(foreshock.process.terminate(), Some(0), "{}", foreshock.log_tail());
+    foreshock.restart();
+    wait_ready(&foreshock);
+    assert_eq!(say(&foreshock, &id, false_alarm).0, 200);
+    assert_eq!(heard(&foreshock, "false_alarm"), Some(0.0), "it is known that this was said");
+    assert_eq!(say(&foreshock, &id, r#"{"verdict":"true_alarm"}"#).0, 200);
+    assert_eq!(heard(&foreshock, "true_alarm"), Some(1.0));
+}

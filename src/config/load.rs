@@ -10,7 +10,7 @@ use super::file::{ReadError, read_text};
 use super::problem::{Place, Problem, Problems, Sink};
 use super::read::{FromNode, Placed, Reader, Section};
 use super::yaml::{self, Node, TEXT_BYTES_MAX};
-use super::{BearerToken, Budget, Config, collectors, limits, packs, sinks};
+use super::{BearerToken, Budget, Config, collectors, limits, maintenance, packs, sinks};
 
 /// The port beside those of the exporters that it watches.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9750);
@@ -67,6 +67,7 @@ fn root_section(root: Section) -> Option<Config> {
         site: site.unwrap_or_default(),
         timezone: root.or("timezone", Zone(TimeZone::UTC)).0,
         holidays: root.or("holidays", Vec::<Day>::new()).into_iter().map(|day| day.0).collect(),
+        maintenance: maintenance::maintenance(&root),
         listen: listen(&root, auth.is_some()),
         auth,
         data_dir: root.get("data_dir").unwrap_or_else(|| root.reader.dir.join("foreshock-data")),
@@ -186,6 +187,10 @@ impl std::fmt::Display for Config {
         write!(f, " ({})", many(targets, "static target"))?;
         write!(f, ", remote write {}", if self.remote_write.is_some() { "on" } else { "off" })?;
         write!(f, ", {} Prometheus, {}", self.prometheus.len(), many(self.kafka.len(), "Kafka source"))?;
-        write!(f, ", {}, {}", many(self.sinks.len(), "sink"), many(self.remedies.len(), "remedy route"))
+        write!(f, ", {}, {}", many(self.sinks.len(), "sink"), many(self.remedies.len(), "remedy route"))?;
+        match self.maintenance.len() {
+            0 => Ok(()),
+            windows => write!(f, ", {}", many(windows, "maintenance window")),
+        }
     }
 }

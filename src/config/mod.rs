@@ -8,6 +8,7 @@ mod collectors;
 pub mod file;
 pub mod limits;
 mod load;
+mod maintenance;
 mod packs;
 pub mod problem;
 mod read;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::engine::Maintenance;
 use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub timezone: jiff::tz::TimeZone,
     /// Days without the usual load, local dates.
     pub holidays: Vec<jiff::civil::Date>,
+    /// When nothing is learnt of some entities, or of all, and nobody told.
+    pub maintenance: Vec<Maintenance>,
     /// Loopback unless told otherwise; a public one needs `auth`.
     pub listen: SocketAddr,
     pub auth: Option<BearerToken>,

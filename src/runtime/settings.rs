@@ -9,7 +9,7 @@ pub fn settings_of(config: &Config) -> Settings {
         site: config.site.clone(),
         timezone: config.timezone.clone(),
         holidays: config.holidays.clone(),
-        maintenance: Vec::new(),
+        maintenance: config.maintenance.clone(),
         step_seconds: config.step_seconds,
         entity_labels: config.entity_labels.clone(),
         pages_per_week: config.budget.pages_per_week,
