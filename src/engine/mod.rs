@@ -155,7 +155,7 @@ impl Engine {
         for labels in series {
             let Some(series) = self.registry.find(labels.key()) else { continue };
             let last = self.view().now(series);
-            if let Some(by) = self.settlement.begin(self.now, series, last) {
+            if let Some(by) = self.settlement.begin(self.now, (series, self.registry.entity(series)), last) {
                 self.shift(series, by);
             }
         }
@@ -219,7 +219,7 @@ impl Engine {
         self.incidents.pause(paused);
         let odd = self.tick_shards(due);
         let mut findings = self.findings(due.at, &odd);
-        findings.retain(|finding| !self.settlement.has(finding.series));
+        findings.retain(|finding| !self.settlement.absorbs(finding));
         let view =
             EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
         self.incidents.step(due.at, &findings, &view, out);

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::incident::{FINDING_SURPRISE_MIN, Observed};
+use crate::incident::{FINDING_SURPRISE_MIN, Finding, Observed};
 use crate::sample::Timestamp;
-use crate::series::registry::SeriesId;
+use crate::series::registry::{EntityId, SeriesId};
 
 /// Values whose median is where a series is.
 const VALUES: usize = 15;
@@ -26,6 +26,7 @@ const NOISE: f64 = 0.25;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Settling {
+    entity: EntityId,
     since: Timestamp,
     newest_at: Timestamp,
     was_shifted: bool,
@@ -41,11 +42,17 @@ pub(super) struct Settlement(BTreeMap<SeriesId, Settling>);
 
 impl Settlement {
     /// A series settles from now on, where `last` is what it did last. Gives by how much to shift it, in its own unit.
-    pub(super) fn begin(&mut self, at: Timestamp, series: SeriesId, last: Option<Observed>) -> Option<f64> {
+    pub(super) fn begin(
+        &mut self,
+        at: Timestamp,
+        (series, entity): (SeriesId, EntityId),
+        last: Option<Observed>,
+    ) -> Option<f64> {
         let newest_at = last.map_or(Timestamp::MIN, |last| last.at);
         let by = last.and_then(|last| by_miss(&last, last.value - last.expected));
         let was_shifted = by.is_some();
-        let settling = Settling { since: at, newest_at, was_shifted, values: 0, calm: 0, misses: Vec::new() };
+        let settling =
+            Settling { entity, since: at, newest_at, was_shifted, values: 0, calm: 0, misses: Vec::new() };
         self.0.insert(series, settling);
         by
     }
@@ -55,9 +62,18 @@ impl Settlement {
         self.0.iter().filter(|(_, settling)| settling.misses.len() < VALUES).map(|(series, _)| *series)
     }
 
-    /// Whether what a series does is not told.
-    pub(super) fn has(&self, series: SeriesId) -> bool {
-        self.0.contains_key(&series)
+    /// Whether a finding is part of what settles, and not told: one on such a series, or a relation of its entity that
+    /// looks broken until the new one is known.
+    pub(super) fn absorbs(&mut self, finding: &Finding) -> bool {
+        let is_relation = finding.is_relation();
+        let mut is_part = false;
+        for (series, settling) in &mut self.0 {
+            if *series == finding.series || (is_relation && settling.entity == finding.entity) {
+                settling.calm = 0;
+                is_part = true;
+            }
+        }
+        is_part
     }
 
     pub(super) fn retire(&mut self, series: SeriesId) {
@@ -122,11 +138,11 @@ mod tests {
     fn settle(rows: i64, course: impl Fn(i64) -> Observed) -> (i64, Vec<f64>) {
         let mut settlement = Settlement::default();
         let mut shifts: Vec<f64> =
-            settlement.begin(Timestamp(0), SERIES, Some(course(0))).into_iter().collect();
+            settlement.begin(Timestamp(0), (SERIES, EntityId(0)), Some(course(0))).into_iter().collect();
         for row in 1..=rows {
             let now = course(row);
             shifts.extend(settlement.step(now.at, |_| Some(now)).into_iter().map(|(_, by)| by));
-            if !settlement.has(SERIES) {
+            if settlement.0.is_empty() {
                 return (row, shifts);
             }
         }

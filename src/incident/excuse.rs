@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use super::mover::{CALM_SURPRISE, Track, observed};
 use super::{Finding, House, IncidentSettings, Observed, View};
-use crate::detect::Kind;
 use crate::predict::pack::Movement;
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
@@ -173,13 +172,9 @@ impl Excuses {
         true
     }
 
-    /// Whether a broken relation is the company of what is excused now on the same entity: which of its signals
-    /// has the largest part in it is chance.
+    /// Whether a relation that looks broken is the company of what is excused now on the same entity.
     pub fn is_company(&self, finding: &Finding) -> bool {
-        let is_inside = (finding.low..=finding.high).contains(&finding.value);
-        finding.detector == Kind::Multivariate
-            && is_inside
-            && self.runs.values().any(|run| run.entity == finding.entity)
+        finding.is_relation() && self.runs.values().any(|run| run.entity == finding.entity)
     }
 
     /// Ends the runs of series that have come to rest.

@@ -59,6 +59,14 @@ pub struct Finding {
     pub detector: Kind,
 }
 
+impl Finding {
+    /// Whether it is about how signals move together, and not about this one: which of them has the largest part in
+    /// that may be chance.
+    pub fn is_relation(&self) -> bool {
+        self.detector == Kind::Multivariate && (self.low..=self.high).contains(&self.value)
+    }
+}
+
 /// What a series last was, in raw units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
