@@ -153,6 +153,23 @@ fn a_false_alarm_may_happen_again_and_what_is_stronger_or_another_pages() {
 }
 
 #[test]
+fn an_excused_series_goes_on_learning_from_its_noise() {
+    let mut site = Site::after_days(settings(), 2);
+    site.run(30, hour_off);
+    let id = only(&site).id;
+    site.say(&id, Verdict::FalseAlarm);
+    let mut stopped = [0, 0];
+    for row in 30..DAY {
+        site.run(1, |_, signal| hour_off(row, signal));
+        stopped[usize::from(row > HOUR + 20)] += i64::from(!site.engine.frozen.is_empty());
+    }
+    assert!(
+        stopped[0] > 20 && stopped[1] < 20,
+        "rows without learning in the disturbance and after: {stopped:?}"
+    );
+}
+
+#[test]
 fn a_closed_incident_can_be_called_false_and_true_again() {
     let mut site = Site::after_days(settings(), 3);
     site.run(DAY, hour_off);

@@ -7,7 +7,8 @@
 //! longer, so nothing is ever silenced.
 //!
 //! Nor is it learnt, or a false alarm of each night would widen the band until nobody heard the real one: learning stops
-//! on an excused series as it does in an incident, and no longer than there.
+//! on an excused series once it has gathered what an incident takes, and for no longer than there. A lone odd value is
+//! learnt: a tail that never saw its own would find more and more of them odd.
 //!
 //! Memory fades: what is excused halves in eight weeks (the false alarm itself is excused for nearly five), in twice
 //! eight where it was said twice, and so on. A mover of a hard limit has no size that could be excused: its limit is
@@ -18,12 +19,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::mover::{CALM_SURPRISE, Track, observed};
+use super::mover::{Track, observed};
 use super::{Finding, House, IncidentSettings, Observed, View};
 use crate::predict::pack::Movement;
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
-use crate::series::registry::{EntityId, SeriesId};
+use crate::series::registry::SeriesId;
 
 /// So many times what was called false is still excused.
 const MARGIN: f64 = 1.5;
@@ -39,6 +40,8 @@ const FORGOTTEN: f64 = 0.25;
 const EXCUSES_MAX: usize = 1024;
 /// What an excused value counts as: the mean surprise of ordinary ones.
 const ORDINARY_SURPRISE: f32 = 0.43;
+/// The evidence that an incident takes at least (`budget`).
+const INCIDENT_EVIDENCE: f64 = 7.5;
 const DAY_MS: i64 = 86_400_000;
 /// A limit that was called false is not asked sooner than this, nor, where it has no date, later than that.
 const LIMIT_AGAIN_MS: [i64; 2] = [3_600_000, 6 * 3_600_000];
@@ -55,6 +58,8 @@ pub(super) struct Moved {
     pub reach: f64,
     pub surprise: f32,
     pub lasted_ms: i64,
+    /// It was odd only by how signals move together, inside its own band.
+    pub is_relation: bool,
     /// It headed for a hard limit, to be reached at `limit_at` if that could be said.
     pub by_limit: bool,
     pub limit_at: Option<Timestamp>,
@@ -66,6 +71,7 @@ struct Excuse {
     reach: f64,
     surprise: f32,
     lasted_ms: i64,
+    is_relation: bool,
     said_at: Timestamp,
     times: u32,
 }
@@ -78,6 +84,14 @@ impl Excuse {
     }
 }
 
+/// A value that may be excused.
+struct Value {
+    now: Observed,
+    is_relation: bool,
+    /// For how long its series has done what is excused.
+    lasts_ms: i64,
+}
+
 /// All excuses, by entity and by what moved on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Excuses {
@@ -86,17 +100,8 @@ pub(super) struct Excuses {
     /// Series whose hard limit is asked again only then.
     limits: BTreeMap<Labels, Timestamp>,
     swept_at: Timestamp,
-    /// Series that are doing now what is excused.
-    runs: BTreeMap<SeriesId, Run>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Run {
-    entity: EntityId,
-    since: Timestamp,
-    newest_at: Timestamp,
-    /// Values in a row that were calm.
-    calm: u32,
+    /// Series that are doing now what is excused, followed as the movers that they would be.
+    runs: BTreeMap<SeriesId, Track>,
 }
 
 impl Excuses {
@@ -110,18 +115,29 @@ impl Excuses {
             excuse.reach = moved.reach.max(excuse.reach * faded);
             excuse.surprise = moved.surprise.max(excuse.surprise * faded as f32);
             excuse.lasted_ms = moved.lasted_ms.max(excuse.lasted_ms);
+            excuse.is_relation |= moved.is_relation;
             // Cores of one processor and the like are said at once, and that is once.
             excuse.times = (excuse.times + u32::from(excuse.said_at != at)).min(TIMES_MAX);
             excuse.said_at = at;
             return;
         }
-        let Moved { moves, reach, surprise, lasted_ms, .. } = *moved;
-        known.push(Excuse { moves, reach, surprise, lasted_ms, said_at: at, times: 1 });
+        let Moved { moves, reach, surprise, lasted_ms, is_relation, .. } = *moved;
+        known.push(Excuse { moves, reach, surprise, lasted_ms, is_relation, said_at: at, times: 1 });
         self.count += 1;
         if self.count > EXCUSES_MAX {
-            let oldest = self.all().map(|excuse| excuse.said_at).min();
-            self.retain(|excuse| Some(excuse.said_at) != oldest);
+            self.forget_oldest();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        let lists = self.excuses.values_mut().flat_map(BTreeMap::values_mut);
+        let oldest = |known: &Vec<Excuse>| known.iter().map(|excuse| excuse.said_at).min();
+        if let Some(known) = lists.filter(|known| !known.is_empty()).min_by_key(|known| oldest(known)) {
+            let said_at = oldest(known);
+            let place = known.iter().position(|excuse| Some(excuse.said_at) == said_at);
+            place.map(|place| known.remove(place));
+        }
+        self.retain(|_| true);
     }
 
     /// What `moved` did was no false alarm after all.
@@ -156,43 +172,44 @@ impl Excuses {
         self.limits.get(series).is_some_and(|again_at| at < *again_at)
     }
 
-    /// Whether what is found was called a false alarm; if so, its series learns nothing for a while.
+    /// Whether what is found was called a false alarm; if so, its series is followed here.
     pub fn excuse(&mut self, house: &House, finding: &Finding) -> bool {
         let what = what(house, finding.signal, &finding.labels);
-        let now = observed(finding);
         let lasts_ms = self.lasts_ms(finding.at, finding.series);
-        if self.count == 0 || !self.covers(finding.at, lasts_ms, &finding.entity_name, what, &now) {
+        let value = Value { now: observed(finding), is_relation: finding.is_relation(), lasts_ms };
+        if self.count == 0 || !self.covers(finding.at, &finding.entity_name, what, &value) {
             return false;
         }
-        if self.runs.len() < house.settings.movers_max || self.runs.contains_key(&finding.series) {
-            let begin = Run { entity: finding.entity, since: finding.at, newest_at: finding.at, calm: 0 };
-            let run = self.runs.entry(finding.series).or_insert(begin);
-            (run.newest_at, run.calm) = (finding.at, 0);
+        if let Some(run) = self.runs.get_mut(&finding.series) {
+            run.take_finding(finding);
+        } else if self.runs.len() < house.settings.movers_max {
+            self.runs.insert(finding.series, Track::begin(finding));
         }
         true
     }
 
     /// Whether a relation that looks broken is the company of what is excused now on the same entity.
     pub fn is_company(&self, finding: &Finding) -> bool {
-        finding.is_relation() && self.runs.values().any(|run| run.entity == finding.entity)
+        let mut runs = self.runs.values().filter(|run| run.is_real());
+        finding.is_relation() && runs.any(|run| run.entity == finding.entity)
     }
 
     /// Ends the runs of series that have come to rest.
     pub fn follow(&mut self, house: &House, view: &impl View) {
         self.runs.retain(|series, run| {
             let Some(now) = view.now(*series) else { return false };
-            if now.at > run.newest_at && now.has_data {
-                run.newest_at = now.at;
-                run.calm = if now.surprise < CALM_SURPRISE { run.calm + 1 } else { 0 };
-            }
-            run.calm < house.settings.calm_values
+            run.take(now);
+            if run.is_real() { run.calm < house.settings.calm_values } else { run.evidence > 0.0 }
         });
     }
 
     /// The series on which learning has stopped.
     pub fn not_learning(&self, settings: &IncidentSettings, at: Timestamp) -> impl Iterator<Item = SeriesId> {
         let stops_ms = settings.learning_stops_seconds * 1000.0;
-        let runs = self.runs.iter().filter(move |(_, run)| at.since(run.since) as f64 <= stops_ms);
+        let runs = self
+            .runs
+            .iter()
+            .filter(move |(_, run)| run.peak >= INCIDENT_EVIDENCE && at.since(run.since) as f64 <= stops_ms);
         runs.map(|(series, _)| *series)
     }
 
@@ -205,8 +222,8 @@ impl Excuses {
         now: Observed,
     ) -> Observed {
         let what = what(house, track.signal, &track.labels);
-        let lasts_ms = self.lasts_ms(at, series);
-        if self.count > 0 && self.covers(at, lasts_ms, &track.entity_name, what, &now) {
+        let value = Value { now, is_relation: false, lasts_ms: self.lasts_ms(at, series) };
+        if self.count > 0 && self.covers(at, &track.entity_name, what, &value) {
             return Observed { surprise: now.surprise.min(ORDINARY_SURPRISE), ..now };
         }
         now
@@ -217,7 +234,8 @@ impl Excuses {
         self.runs.get(&series).map_or(0, |run| at.since(run.since))
     }
 
-    fn covers(&self, at: Timestamp, lasts_ms: i64, entity: &str, what: &str, now: &Observed) -> bool {
+    fn covers(&self, at: Timestamp, entity: &str, what: &str, value: &Value) -> bool {
+        let Value { now, is_relation, lasts_ms } = *value;
         let Some(known) = self.excuses.get(entity).and_then(|place| place.get(what)) else { return false };
         let mut known =
             known.iter().filter(|e| lasts_ms <= LASTS_MS_MIN.max(e.lasted_ms.saturating_mul(LASTS_TIMES)));
@@ -230,8 +248,11 @@ impl Excuses {
             return known
                 .any(|excuse| excuse.moves == moves && off.abs() <= excuse.margin(at) * excuse.reach);
         }
-        // Inside its band a value is odd by how it came there: the way back from what is excused, or its company.
-        known.any(|excuse| f64::from(now.surprise) <= excuse.margin(at) * f64::from(excuse.surprise))
+        // Inside its band a value is odd by how it came there, such as the way back from what is excused; or by its
+        // company, and that is excused only where it was what was false.
+        known
+            .filter(|excuse| excuse.is_relation || !is_relation)
+            .any(|excuse| f64::from(now.surprise) <= excuse.margin(at) * f64::from(excuse.surprise))
     }
 
     fn all(&self) -> impl Iterator<Item = &Excuse> {
@@ -266,28 +287,33 @@ mod tests {
             reach,
             surprise: 5.0,
             lasted_ms: 3_600_000,
+            is_relation: false,
             by_limit: false,
             limit_at: None,
         }
     }
 
     /// A value `off` what is expected, where the band is 3 wide to each side.
-    fn value(off: f64, surprise: f32) -> Observed {
+    fn value(off: f64, surprise: f32) -> Value {
         let value = 100.0 + off;
-        Observed {
-            at: Timestamp(0),
-            value,
-            expected: 100.0,
-            low: 97.0,
-            high: 103.0,
-            surprise,
-            has_data: true,
-        }
+        let [expected, low, high] = [100.0, 97.0, 103.0];
+        let now = Observed { at: Timestamp(0), value, expected, low, high, surprise, has_data: true };
+        Value { now, is_relation: false, lasts_ms: 0 }
     }
 
     fn check(excuses: &Excuses, day: i64, (what, off, surprise): (&str, f64, f32), want: bool) {
-        let got = excuses.covers(Timestamp(day * DAY_MS), 0, "mx1", what, &value(off, surprise));
+        let got = excuses.covers(Timestamp(day * DAY_MS), "mx1", what, &value(off, surprise));
         assert_eq!(got, want, "{what} by {off} after {day} days");
+    }
+
+    #[test]
+    fn a_broken_relation_is_excused_only_where_one_was_called_false() {
+        let mut excuses = Excuses::default();
+        let broken = Value { is_relation: true, ..value(1.0, 6.0) };
+        excuses.add(Timestamp(0), &moved("queue", 20.0));
+        assert!(!excuses.covers(Timestamp(0), "mx1", "queue", &broken));
+        excuses.add(Timestamp(0), &Moved { is_relation: true, ..moved("queue", 1.0) });
+        assert!(excuses.covers(Timestamp(0), "mx1", "queue", &broken));
     }
 
     #[test]
@@ -302,7 +328,7 @@ mod tests {
         // The way back.
         check(&excuses, 1, ("queue", -1.0, 7.0), true);
         check(&excuses, 1, ("queue", -1.0, 8.0), false);
-        assert!(!excuses.covers(Timestamp(0), 0, "mx2", "queue", &value(20.0, 6.0)), "another host");
+        assert!(!excuses.covers(Timestamp(0), "mx2", "queue", &value(20.0, 6.0)), "another host");
     }
 
     #[test]
@@ -310,7 +336,8 @@ mod tests {
         let mut excuses = Excuses::default();
         excuses.add(Timestamp(0), &moved("queue", 20.0));
         let covers = |hours: i64| {
-            excuses.covers(Timestamp(DAY_MS), hours * 3_600_000, "mx1", "queue", &value(20.0, 6.0))
+            let value = Value { lasts_ms: hours * 3_600_000, ..value(20.0, 6.0) };
+            excuses.covers(Timestamp(DAY_MS), "mx1", "queue", &value)
         };
         assert_eq!([0, 4, 5].map(covers), [true, true, false]);
     }

@@ -17,6 +17,7 @@ use super::budget::Past;
 use super::case::{Case, Opened};
 use super::event::{Incident, Severity};
 use super::excuse::{Excuses, Moved, what};
+use super::is_relation;
 use super::mover::Track;
 use crate::sample::{Labels, Timestamp};
 
@@ -177,6 +178,7 @@ fn moved(house: &House, at: Timestamp, case: &Case) -> Vec<Moved> {
         reach: (track.worst.value - track.worst.expected).abs(),
         surprise: track.worst.surprise,
         lasted_ms: at.since(track.since),
+        is_relation: is_relation(track.detector, &track.worst),
         by_limit: track.heads.is_some(),
         limit_at,
     };

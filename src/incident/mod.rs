@@ -63,8 +63,12 @@ impl Finding {
     /// Whether it is about how signals move together, and not about this one: which of them has the largest part in
     /// that may be chance.
     pub fn is_relation(&self) -> bool {
-        self.detector == Kind::Multivariate && (self.low..=self.high).contains(&self.value)
+        is_relation(self.detector, &mover::observed(self))
     }
+}
+
+fn is_relation(detector: Kind, now: &Observed) -> bool {
+    detector == Kind::Multivariate && (now.low..=now.high).contains(&now.value)
 }
 
 /// What a series last was, in raw units.

@@ -19,7 +19,7 @@ const DRIFT: f64 = 1.2;
 const KEEP: f64 = 0.95;
 const SURPRISE_MAX: f32 = 12.0;
 /// A value below this is calm.
-pub(super) const CALM_SURPRISE: f32 = 3.0;
+const CALM_SURPRISE: f32 = 3.0;
 /// From here on a series is part of the story, and stays in it.
 const REAL_EVIDENCE: f64 = 3.0;
 
