@@ -5,6 +5,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import measure
@@ -39,20 +40,19 @@ def run_peer(who: str, of: Set, args: argparse.Namespace) -> str | None:
     peer = PEERS[who]
     if not (peer.univariate if of.univariate else peer.multivariate):
         return "many signals only" if of.univariate else "one signal only"
-    if peer.start is None and args.forests is None:
-        return "no --forests"
     command = [sys.executable, HERE / "worker.py", "--peer", who, "--set", of.name, "--data", args.data]
     command += ["--folder", measure.folder_of(args.out, who, of), "--minutes-max", str(args.minutes_max)]
     command += ["--forests", args.forests] if args.forests else []
-    errors = args.out / "errors.txt"
-    with errors.open("w+") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as worker:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as worker,
+    ):
         for line in worker.stdout:
             files, seconds = line.split()
             say(f"{who}, {of.name}: {files} files, {seconds} s of CPU", again=True)
         failed = worker.wait()
         log.seek(0)
         last = (log.read().strip().splitlines() or [f"ended with {failed}"])[-1]
-    errors.unlink()
     return last if failed else None
 
 
@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with nab, smd, asd and cloudmon")
     parser.add_argument("--foreshock", type=Path, required=True, help="a release build of the product")
     parser.add_argument("--forests", type=Path, help="a release build of the crate in rust/, for rcf3 and krcf")
-    parser.add_argument("--out", type=Path, required=True, help="for score CSVs and their cost, which add up over runs")
+    parser.add_argument("--out", type=Path, required=True, help="for scores and their cost, which add up over runs")
     parser.add_argument("--peer", action="append", choices=[OURS, *PEERS], help="only this one; may be repeated")
     parser.add_argument("--set", action="append", choices=list(SETS), help="only this one; may be repeated")
     parser.add_argument("--minutes-max", type=float, default=60, help="CPU that a peer may take for a set [%(default)s]")

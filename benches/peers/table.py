@@ -53,8 +53,10 @@ def our_calls(foreshock: Path, bench: str) -> str:
     folder = foreshock.parent.parent / "criterion" / "rows" / bench / "new"
     if not (folder / "estimates.json").exists():
         return ""
-    nanoseconds = json.loads((folder / "estimates.json").read_text())["mean"]["point_estimate"]
-    return three_digits(json.loads((folder / "benchmark.json").read_text())["throughput"]["Elements"] / nanoseconds * 1e9)
+    estimates = json.loads((folder / "estimates.json").read_text())
+    nanoseconds = (estimates.get("slope") or estimates["mean"])["point_estimate"]
+    samples = json.loads((folder / "benchmark.json").read_text())["throughput"]["Elements"]
+    return three_digits(samples / nanoseconds * 1e9)
 
 
 def speed_of(who: str, results: dict[str, dict], foreshock: Path) -> list[str]:

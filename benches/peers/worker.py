@@ -87,6 +87,9 @@ def main() -> int:
     if cost.get("made_by") != peer.made_by:
         cost = {"made_by": peer.made_by, "start": 0.0, "files": {}}
     left = [name for name in files if name not in cost["files"] or not (args.folder / name).exists()]
+    if left and peer.start is None and args.forests is None:
+        print("no --forests given", file=sys.stderr)
+        return 1
     if left and peer.start:
         warm_up(peer, recordings.read(files[left[0]])[1].shape[1])
         cost["start"] = time.process_time()
