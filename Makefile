@@ -21,13 +21,14 @@ build: deps ## the binary, target/release/foreshock
 
 test: deps peers ## all tests, those against real peers included
 	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --release --locked --test instructions
 	@if [ -d ../shared/data ]; then $(CARGO) test --release --locked --test score; else \
 	echo "foreshock: SKIPPED: no recordings in ../shared/data; nothing was scored whole"; fi
 
 unit: deps ## the tests that need no peer
 	$(CARGO) test --locked --lib --test tidy --test check
 
-peers: deps-peers ## real Prometheus, Alertmanager, node_exporter, VictoriaMetrics and Kafka for tests
+peers: deps-peers ## real Prometheus, Alertmanager, node_exporter, VictoriaMetrics and Kafka for tests, and an emulator
 	tests/peers/debian.sh
 	tests/peers/kafka.sh
 

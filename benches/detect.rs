@@ -4,7 +4,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foreshock::detect::energy::Energies;
 use foreshock::detect::entity::EntityScore;
-use foreshock::detect::{Multivariate, Novelty, Row, Tick, Univariate};
+use foreshock::detect::{Multivariate, Row, Tick, Univariate};
 use foreshock::kernel::Lanes;
 use foreshock::sample::{CHUNK, Mask, Timestamp};
 use rand::{RngExt, SeedableRng};
@@ -47,16 +47,7 @@ fn lanes(c: &mut Criterion) {
         n += 1;
     };
     (0..WARM_ROWS).for_each(|_| step());
-    group.bench_function("derivative and seasonal", |b| b.iter(&mut step));
-
-    let (mut novelty, mut row, mut n) = (Novelty::default(), Vec::new(), 0);
-    novelty.grow(CHUNKS);
-    let mut step = || {
-        novelty.step(&tick(n), &rows[n % rows.len()], &all, &all, &mut row);
-        n += 1;
-    };
-    (0..WARM_ROWS).for_each(|_| step());
-    group.bench_function("novelty", |b| b.iter(&mut step));
+    group.bench_function("derivative, seasonal and novelty", |b| b.iter(&mut step));
     group.finish();
 }
 
@@ -71,7 +62,7 @@ fn groups(c: &mut Criterion) {
     let mut n = 0;
     let mut step = || {
         for host in &mut energies {
-            host.step(&tick(n), &wide[n % wide.len()], |_| true);
+            host.step(&tick(n), &wide[n % wide.len()], true);
         }
         n += 1;
     };

@@ -256,13 +256,19 @@ fn what_the_clock_had_found_is_found_again_before_it_is_called_lost() {
     fleet::produce(&producer, now..now + 8, &(now + 4..now + 8));
     let incidents = |foreshock: &Foreshock| foreshock.json("/api/v1/incidents")["incidents"].clone();
     wait_until("incidents", SOON, || !incidents(&foreshock).as_array().unwrap().is_empty());
-    std::thread::sleep(Duration::from_secs(3));
-    let before = incidents(&foreshock);
+    // Movers may still join them while the clock brings the last ticks.
+    let mut before = incidents(&foreshock);
+    wait_until("nothing more is told", SOON, || {
+        std::thread::sleep(Duration::from_secs(3));
+        std::mem::replace(&mut before, incidents(&foreshock)) == before
+    });
     let open = before.as_array().unwrap().len() as f64;
 
     foreshock.restart();
     foreshock.wait_ready();
     wait_until("they are found again", SOON, || foreshock.metric("foreshock_open_incidents") == Some(open));
+    // As told last, once the clock is as far as it was.
+    wait_until("they are as they were", SOON, || incidents(&foreshock) == before);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(incidents(&foreshock), before);
     assert!(before.as_array().unwrap().iter().all(|incident| incident["state"] == "open"), "{before}");

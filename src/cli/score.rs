@@ -12,6 +12,7 @@ use super::scoring::{self, score_of};
 use super::streams::{output, same_file};
 use crate::collect::recording::input;
 use crate::collect::recording::score_csv::ScoreCsv;
+use crate::detect::Detectors;
 
 const EXAMPLE: &str = "\
 Example: score a recording, and see its five most unusual rows
@@ -38,6 +39,9 @@ pub struct Score {
     /// Add a column with the score of each signal by itself
     #[arg(long)]
     pub per_signal: bool,
+    /// Score without this detector; may be given several times
+    #[arg(long, value_name = "DETECTOR", value_parser = Detectors::NAMES)]
+    pub without: Vec<String>,
 }
 
 impl Score {
@@ -50,7 +54,7 @@ impl Score {
         let input = input::open(&self.input, &ProgressBar::hidden()).with_context(|| from.to_string())?;
         let csv = ScoreCsv::new(input).with_context(|| from.to_string())?;
         let mut out = output(&self.output).with_context(|| self.output.display().to_string())?;
-        let scored = score(csv, &mut out, self.per_signal);
+        let scored = score(csv, &mut out, self.per_signal, Detectors::without(&self.without));
         // What was scored before an error is worth having, and a gzip stream must end.
         let finished = out.finish().with_context(|| self.output.display().to_string());
         let text_cells = scored.with_context(|| from.to_string())?;
@@ -66,14 +70,19 @@ impl Score {
 ///
 /// Rows before an error are written. Each row depends on the rows before it only: the first half of the
 /// output is the output of the first half.
-fn score(mut csv: ScoreCsv<impl BufRead>, out: &mut impl Write, per_signal: bool) -> anyhow::Result<u64> {
+fn score(
+    mut csv: ScoreCsv<impl BufRead>,
+    out: &mut impl Write,
+    per_signal: bool,
+    detectors: Detectors,
+) -> anyhow::Result<u64> {
     write!(out, "timestamp,anomaly_score,alert_score")?;
     if per_signal {
         csv.signals().try_for_each(|name| write!(out, ",{}", quoted(name)))?;
     }
     writeln!(out)?;
 
-    scoring::each_row(&mut csv, |row, scored| {
+    scoring::each_row(&mut csv, detectors, |row, scored| {
         out.write_all(&row.timestamp)?;
         write!(out, ",{:.9},{:.9}", score_of(scored.surprise), scored.news)?;
         for &surprise in scored.signals.iter().filter(|_| per_signal) {

@@ -4,9 +4,9 @@ use std::io::{self, BufRead};
 
 use super::hold_off::HoldOff;
 use crate::collect::recording::score_csv::{Row, ScoreCsv};
-use crate::detect::Tick;
 use crate::detect::entity::EntityScore;
 use crate::detect::novelty::NOVELTY_MAX;
+use crate::detect::{Detectors, Tick};
 use crate::kernel::tail::SURPRISE_MAX;
 
 /// Intervals whose median is the cadence. Their rows wait until it is known, and score 0: all warm-up.
@@ -32,6 +32,7 @@ pub struct Scored {
 /// first half are those of a file that ends there.
 pub fn each_row<R: BufRead>(
     csv: &mut ScoreCsv<R>,
+    detectors: Detectors,
     mut take: impl FnMut(&Row, &Scored) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     let mut first_rows = Vec::new();
@@ -45,7 +46,7 @@ pub fn each_row<R: BufRead>(
             first_rows.push(row);
         }
     }
-    let mut scorer = Scorer::new(cadence_seconds(&first_rows), csv.signals().len());
+    let mut scorer = Scorer::new(cadence_seconds(&first_rows), csv.signals().len(), detectors);
     for row in &first_rows {
         take(row, &scorer.step(row))?;
     }
@@ -80,19 +81,21 @@ struct Scorer {
     entity: EntityScore,
     cadence_seconds: u32,
     hold_off: HoldOff,
+    by_novelty: bool,
 }
 
 impl Scorer {
-    fn new(cadence_seconds: u32, signals: usize) -> Self {
-        let entity = EntityScore::new(cadence_seconds, signals);
-        Scorer { entity, cadence_seconds, hold_off: HoldOff::new(f64::from(NOVELTY_MAX)) }
+    fn new(cadence_seconds: u32, signals: usize, detectors: Detectors) -> Self {
+        let entity = EntityScore::with(cadence_seconds, signals, detectors);
+        let by_novelty = signals == 1 && detectors.novelty;
+        Scorer { entity, cadence_seconds, hold_off: HoldOff::new(f64::from(NOVELTY_MAX)), by_novelty }
     }
 
     fn step(&mut self, row: &Row) -> Scored {
         let scored = self.entity.step(&Tick::utc(row.at, self.cadence_seconds), &row.values);
         // Of one signal, what is new about it; of several, how odd they are together.
         let together = scored.surprise * NOVELTY_MAX / SURPRISE_MAX;
-        let evidence = if scored.signals.len() == 1 { scored.novelty } else { together };
+        let evidence = if self.by_novelty { scored.novelty } else { together };
         let news = self.hold_off.news(f64::from(evidence));
         Scored { surprise: scored.surprise, news, signals: scored.signals }
     }

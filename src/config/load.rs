@@ -11,6 +11,7 @@ use super::problem::{Place, Problem, Problems, Sink};
 use super::read::{FromNode, Placed, Reader, Section};
 use super::yaml::{self, Node, TEXT_BYTES_MAX};
 use super::{BearerToken, Budget, Config, collectors, limits, maintenance, packs, sinks};
+use crate::detect::Detectors;
 
 /// The port beside those of the exporters that it watches.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9750);
@@ -78,6 +79,7 @@ fn root_section(root: Section) -> Option<Config> {
         prometheus: collectors::prometheus(&root),
         kafka: collectors::kafka(&root),
         packs,
+        detectors: detectors(&root),
         budget: budget(&root),
         acting,
         remedies,
@@ -125,6 +127,20 @@ fn entity_labels(root: &Section) -> Vec<String> {
         root.reader.sink.push(at, "`entity_labels` is empty", "name one, such as [host, node, instance]");
     }
     value
+}
+
+fn detectors(root: &Section) -> Detectors {
+    let section = root.section_or_empty("detectors");
+    let all = Detectors::default();
+    let detectors = Detectors {
+        derivative: section.or("derivative", all.derivative),
+        seasonal: section.or("seasonal", all.seasonal),
+        novelty: section.or("novelty", all.novelty),
+        energy: section.or("energy", all.energy),
+        multivariate: section.or("multivariate", all.multivariate),
+    };
+    section.finish();
+    detectors
 }
 
 fn budget(root: &Section) -> Budget {

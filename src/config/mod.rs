@@ -26,6 +26,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::detect::Detectors;
 use crate::engine::Maintenance;
 use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
@@ -55,6 +56,8 @@ pub struct Config {
     pub prometheus: Vec<PrometheusPull>,
     pub kafka: Vec<KafkaSource>,
     pub packs: Vec<Pack>,
+    /// Which detectors speak; all unless told otherwise.
+    pub detectors: Detectors,
     pub budget: Budget,
     pub acting: Acting,
     pub remedies: Vec<RemedyRoute>,

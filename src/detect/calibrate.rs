@@ -15,7 +15,7 @@ use super::energy::Energy;
 use crate::kernel::tail::SURPRISE_MAX;
 
 /// The surprise at the threshold: one row in a thousand.
-const THRESHOLD_SURPRISE: f64 = 3.0;
+pub const THRESHOLD_SURPRISE: f64 = 3.0;
 const THRESHOLD_PASSED: f64 = 0.001;
 /// A decade above the threshold is at least so wide.
 const DECADE_MIN: f64 = 1.0;
@@ -113,7 +113,7 @@ mod tests {
     const MINUTE: f64 = 60.0;
 
     fn energy(now: f64) -> Energy {
-        Energy { now, held: now }
+        Energy { now, held: now, loudest: None }
     }
 
     /// Surprises of an energy whose tail is exponential, of a given scale.

@@ -1,14 +1,11 @@
 //! One row of several signals of one entity, from raw values to one surprise.
 //!
-//! `score` and `eval` run files through this: energies of the row, for one signal with novelty, against the entity's
-//! own threshold. The engine, whose signals live in blocks, does not run these yet: it fuses in `univariate` and `groups`.
+//! `score` and `eval` run files through this: the detectors that the engine runs on series, with raw values in place of
+//! blocks, and one surprise for the row: that of its energies, raised by novelty where there is one signal only.
 
 use serde::{Deserialize, Serialize};
 
-use super::calibrate::Calibration;
-use super::energy::Energies;
-use super::novelty::Novelty;
-use super::{Row, Tick, Univariate};
+use super::{Detectors, Row, Tick, Together, Univariate, fuse};
 use crate::sample::{CHUNK, Mask};
 
 /// A value further out, in its lane's units, moves the centre there, so that f32 resolves its changes;
@@ -34,10 +31,7 @@ pub struct EntityRow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EntityScore {
     univariate: Univariate,
-    /// Where there is one signal only.
-    novelty: Option<Novelty>,
-    energies: Energies,
-    calibration: Calibration,
+    together: Together,
     normalisers: Vec<Option<Normaliser>>,
     rows: u64,
     #[serde(skip)]
@@ -47,22 +41,16 @@ pub struct EntityScore {
 impl EntityScore {
     /// For `signals` columns that are sampled every `cadence_seconds`, or about so.
     pub fn new(cadence_seconds: u32, signals: usize) -> Self {
-        let novelty = (signals == 1).then(|| {
-            let mut novelty = Novelty::default();
-            novelty.grow(1);
-            novelty
-        });
-        let mut energies = Energies::new();
-        energies.grow(signals);
-        EntityScore {
-            univariate: Univariate::new(cadence_seconds, signals.div_ceil(CHUNK)),
-            calibration: Calibration::new(novelty.is_some()),
-            novelty,
-            energies,
-            normalisers: vec![None; signals],
-            rows: 0,
-            row: Row::default(),
-        }
+        Self::with(cadence_seconds, signals, Detectors::default())
+    }
+
+    /// With some of the detectors only.
+    pub fn with(cadence_seconds: u32, signals: usize, detectors: Detectors) -> Self {
+        let mut univariate = Univariate::new(cadence_seconds, signals.div_ceil(CHUNK));
+        univariate.detectors = detectors;
+        let mut together = Together::new(signals == 1 && detectors.novelty);
+        together.grow(signals);
+        EntityScore { univariate, together, normalisers: vec![None; signals], rows: 0, row: Row::default() }
     }
 
     /// Scores one row against all rows before it, then learns from it; NaN and infinite values are missing.
@@ -83,16 +71,11 @@ impl EntityScore {
                 if seen[chunk].has(lane) { self.row.surprise[chunk][lane] } else { f32::NAN }
             })
             .collect();
-        let mut row = Vec::new();
-        if let Some(novelty) = &mut self.novelty {
-            novelty.step(tick, &x, &seen, &seen, &mut row);
-        }
-        let novelty = row.first().map_or(0.0, |lanes| lanes[0]);
-        let mut energy = self.energies.step(tick, values, |_| true);
-        energy.now += f64::from(novelty);
-        energy.held += f64::from(novelty);
-        let any = seen.iter().any(|mask| !mask.is_empty());
-        let surprise = if any { self.calibration.surprise(tick.at.seconds(), energy, true) } else { 0.0 };
+        let Detectors { novelty, energy, .. } = self.univariate.detectors;
+        let single = self.normalisers.len() == 1 && novelty;
+        let novelty = if single { self.univariate.novelty(0) } else { 0.0 };
+        let together = self.together.step(tick, values, novelty, true);
+        let surprise = if energy { together.surprise } else { fuse::mean_of_odds(signals.iter().copied()) };
         EntityRow { surprise, signals, novelty }
     }
 
@@ -111,9 +94,6 @@ impl EntityScore {
         }
         normaliser.centre = value;
         self.univariate.affine(signal, x, 1.0);
-        if let Some(novelty) = &mut self.novelty {
-            novelty.affine(signal, x, 1.0);
-        }
         0.0
     }
 }

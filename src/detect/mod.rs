@@ -1,16 +1,18 @@
 //! How odd is this value, given the past of its own series? Every detector answers in one currency, the surprise.
 //!
 //! A surprise is -log10 of the probability of something at least as odd: 3 is one in a thousand.
-//! `derivative`, `seasonal` and later detectors give a raw statistic a lane; `kernel::tail` turns each
-//! into a surprise, `fuse` makes one of several; `univariate` holds all of a block's detectors;
-//! `multivariate` watches how the signals of one entity move together. `energy`, `novelty` and `calibrate` are the
-//! second generation, which `entity` joins to score a row of signals from raw values.
+//! `derivative`, `seasonal` and `novelty` give a raw statistic a lane; `kernel::tail` turns each into a surprise,
+//! `fuse` makes one of several; `univariate` holds all of a block's detectors. Of the signals of one entity
+//! `energy` says how far they are from rest together, which `calibrate` turns into a surprise, and `multivariate`
+//! which relation between them broke. `entity` scores rows of signals that come as a file and not as series.
 #![allow(clippy::needless_range_loop, reason = "a lane indexes several arrays at once")]
 
 pub mod calibrate;
 pub mod derivative;
 pub mod energy;
 pub mod entity;
+#[cfg(test)]
+mod faults;
 pub mod fuse;
 pub mod multivariate;
 pub mod novelty;
@@ -19,6 +21,7 @@ pub mod seasonal;
 #[cfg(test)]
 mod shapes;
 pub mod subspace;
+pub mod together;
 pub mod univariate;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +31,8 @@ use crate::sample::{CHUNK, Mask, Timestamp};
 
 pub use entity::{EntityRow, EntityScore};
 pub use multivariate::{MultiSurprise, Multivariate, Part};
-pub use novelty::Novelty;
+pub use novelty::NOVELTY_MAX;
+pub use together::Together;
 pub use univariate::{Row, Univariate};
 
 /// The detectors, a closed set.
@@ -37,11 +41,43 @@ pub use univariate::{Row, Univariate};
 pub enum Kind {
     Derivative,
     Seasonal,
+    /// The value, or a short shape, was never there before.
+    Novelty,
+    /// All signals of an entity together are further from rest than usual.
+    Energy,
+    /// A relation between the signals of an entity broke.
     Multivariate,
     /// No value came where one was due.
     Silence,
     /// A hard limit comes near (`predict/limit.rs`).
     Limit,
+}
+
+/// Which detectors speak; one that does not still learns where another needs what it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detectors {
+    pub derivative: bool,
+    pub seasonal: bool,
+    pub novelty: bool,
+    pub energy: bool,
+    pub multivariate: bool,
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        Detectors { derivative: true, seasonal: true, novelty: true, energy: true, multivariate: true }
+    }
+}
+
+impl Detectors {
+    pub const NAMES: [&str; 5] = ["derivative", "seasonal", "novelty", "energy", "multivariate"];
+
+    /// All but those of these names.
+    pub fn without(names: &[String]) -> Self {
+        let on = |name| !names.iter().any(|off| off == name);
+        let [derivative, seasonal, novelty, energy, multivariate] = Self::NAMES.map(on);
+        Detectors { derivative, seasonal, novelty, energy, multivariate }
+    }
 }
 
 /// When a tick is, as detectors need to know it: the instant, and the local time by which people live.

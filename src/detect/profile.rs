@@ -2,7 +2,7 @@
 //!
 //! Samples are summed while a slot lasts and enter its mean when it ends, so a slot counts visits and not
 //! samples and every cadence learns a habit equally fast. Between the middles of slots the table is
-//! interpolated. A slot holds 5 bytes a lane.
+//! interpolated. A slot holds 4 bytes a lane: how often it was visited is counted in rounds of the whole table.
 //!
 //! A table and not the harmonics of a shared regression: the habits of a mail platform are a backup at
 //! 01:00 and a queue run at every full hour, edges that take dozens of harmonics and ring beside them;
@@ -21,9 +21,10 @@ pub struct Profile {
     slots: usize,
     /// Visits that a slot remembers.
     memory: u8,
-    /// Row of slots after row of slots, one row a chunk.
+    /// Row of slots after row of slots, one row a chunk; NaN before a slot's first visit.
     mean: Vec<Lanes>,
-    visits: Vec<[u8; CHUNK]>,
+    /// Rounds of the table since a lane's first visit, that one included, as far as they are remembered.
+    rounds: Vec<[u8; CHUNK]>,
     /// Of the visit that goes on.
     sum: Vec<Lanes>,
     count: Vec<Lanes>,
@@ -49,19 +50,19 @@ pub struct Usual {
     /// Of the two slots around the place: where a habit has a sharp edge, anything between is usual.
     pub low: f32,
     pub high: f32,
-    /// What this rests on; 0: nothing is known.
+    /// About how many visits this rests on; 0: nothing is known.
     pub visits: u8,
 }
 
 impl Profile {
     pub fn new(slots: usize, memory: u8) -> Self {
-        let (mean, visits, sum, count) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Profile { slots, memory, mean, visits, sum, count, current: None }
+        let (mean, rounds, sum, count) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Profile { slots, memory, mean, rounds, sum, count, current: None }
     }
 
     pub fn grow(&mut self, chunks: usize) {
-        self.mean.resize(chunks * self.slots, [0.0; CHUNK]);
-        self.visits.resize(chunks * self.slots, [0; CHUNK]);
+        self.mean.resize(chunks * self.slots, [f32::NAN; CHUNK]);
+        self.rounds.resize(chunks, [0; CHUNK]);
         self.sum.resize(chunks, [0.0; CHUNK]);
         self.count.resize(chunks, [0.0; CHUNK]);
     }
@@ -91,17 +92,22 @@ impl Profile {
             for lane in 0..CHUNK {
                 let count = std::mem::take(&mut self.count[chunk][lane]);
                 let sum = std::mem::take(&mut self.sum[chunk][lane]);
-                if count == 0.0 {
-                    continue;
+                let rounds = &mut self.rounds[chunk][lane];
+                if count > 0.0 {
+                    *rounds = (*rounds).max(1);
+                    let mean = &mut self.mean[at][lane];
+                    if mean.is_nan() {
+                        *mean = sum / count;
+                    } else {
+                        let pull = sum / count - *mean;
+                        let bounded = pull.clamp(-limit[lane], limit[lane]);
+                        let pull = if *rounds > TRUSTING_VISITS { bounded } else { pull };
+                        *mean += pull / f32::from(*rounds);
+                    }
                 }
-                let visits = &mut self.visits[at][lane];
-                let mean = &mut self.mean[at][lane];
-                let mut pull = sum / count - *mean;
-                if *visits >= TRUSTING_VISITS {
-                    pull = pull.clamp(-limit[lane], limit[lane]);
+                if slot < last && *rounds > 0 {
+                    *rounds = (*rounds + 1).min(self.memory);
                 }
-                *visits = (*visits + 1).min(self.memory);
-                *mean += pull / f32::from(*visits);
             }
         }
     }
@@ -111,12 +117,16 @@ impl Profile {
     pub fn usual(&self, chunk: usize, lane: usize, place: Place) -> Usual {
         let [here, before, after] =
             [place.slot, place.before, place.after].map(|slot| chunk * self.slots + slot);
-        let visits = self.visits[here][lane];
-        if self.visits[before][lane] == 0 || self.visits[after][lane] == 0 {
-            let mean = self.mean[here][lane];
-            return Usual { value: mean, low: mean, high: mean, visits };
+        let known = self.mean[here][lane];
+        if known.is_nan() {
+            return Usual { value: 0.0, low: 0.0, high: 0.0, visits: 0 };
         }
+        // The visit of this round goes on.
+        let visits = (self.rounds[chunk][lane] - 1).max(1);
         let (from, to) = (self.mean[before][lane], self.mean[after][lane]);
+        if from.is_nan() || to.is_nan() {
+            return Usual { value: known, low: known, high: known, visits };
+        }
         Usual { value: from + place.share * (to - from), low: from.min(to), high: from.max(to), visits }
     }
 
@@ -138,9 +148,9 @@ impl Profile {
     pub fn reset(&mut self, lane: usize) {
         let (chunk, lane) = (lane / CHUNK, lane % CHUNK);
         for slot in chunk * self.slots..(chunk + 1) * self.slots {
-            self.mean[slot][lane] = 0.0;
-            self.visits[slot][lane] = 0;
+            self.mean[slot][lane] = f32::NAN;
         }
+        self.rounds[chunk][lane] = 0;
         self.sum[chunk][lane] = 0.0;
         self.count[chunk][lane] = 0.0;
     }

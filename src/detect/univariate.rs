@@ -1,13 +1,15 @@
-//! The detectors of one block: every lane's derivative and season, each calibrated, the two fused.
+//! The detectors of one block: every lane's derivative, season and novelty, each calibrated, the three fused.
 //!
-//! One sweep over the block a tick. State is struct of arrays in chunks of 16 lanes, about 0.9 KB a lane.
+//! One sweep over the block a tick. State is struct of arrays in chunks of 16 lanes, 2 KB a lane at most.
 
 use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 use super::derivative::Derivative;
+use super::fuse::of_two;
+use super::novelty::{Novelty, Slots};
 use super::seasonal::{self, Seasonal};
-use super::{Band, Kind, Past, Tick, fuse};
+use super::{Band, Detectors, Kind, Past, Tick};
 use crate::kernel::Lanes;
 use crate::kernel::tail::{self, SURPRISE_MAX, Tail};
 use crate::sample::{CHUNK, Mask};
@@ -22,7 +24,7 @@ const BAND_SURPRISE: f32 = 3.0;
 pub struct Row {
     /// -log10 of the probability of something at least as odd; 0 where unseen and while warming up.
     pub surprise: Vec<Lanes>,
-    /// Which detector found it oddest.
+    /// Which detector that speaks found it oddest.
     pub detector: Vec<[Kind; CHUNK]>,
     /// The residual to the season in about N(0, 1) units; NaN where unseen.
     pub z: Vec<Lanes>,
@@ -40,11 +42,21 @@ impl Row {
 pub struct Univariate {
     derivative: Derivative,
     seasonal: Seasonal,
+    novelty: Novelty,
     /// Of the derivative's and of the season's statistic.
     tails: Vec<[Tail; 2]>,
     past: Vec<Past>,
     cadence_seconds: u32,
+    /// Which speak: a setting and not state.
+    #[serde(skip)]
+    pub detectors: Detectors,
 }
+
+/// Detectors of a series.
+const DETECTORS: usize = 3;
+const SEASONAL: usize = 1;
+/// What is new once is usual the next time: beside the others novelty counts for a tenth.
+const NOVELTY_SHARE: f32 = 1.0;
 
 impl Univariate {
     /// For `chunks` of 16 lanes that are sampled every `cadence_seconds`.
@@ -52,9 +64,11 @@ impl Univariate {
         let mut univariate = Univariate {
             derivative: Derivative::default(),
             seasonal: Seasonal::default(),
+            novelty: Novelty::default(),
             tails: Vec::new(),
             past: Vec::new(),
             cadence_seconds: cadence_seconds.max(1),
+            detectors: Detectors::default(),
         };
         univariate.grow(chunks);
         univariate
@@ -65,7 +79,8 @@ impl Univariate {
         let chunks = chunks.max(self.past.len());
         self.derivative.grow(chunks);
         self.seasonal.grow(chunks);
-        self.tails.resize(chunks, [Tail::GAUSSIAN, Tail::GAUSSIAN]);
+        self.novelty.grow(chunks);
+        self.tails.resize(chunks, [Tail::GAUSSIAN; 2]);
         self.past.resize(chunks, Past::new(self.cadence_seconds));
     }
 
@@ -90,7 +105,7 @@ impl Univariate {
                 }
             }
         }
-        sweep(self, place, x, seen, learn, row);
+        sweep(self, place, Slots::of(tick), x, seen, learn, row);
     }
 
     /// Forgets a lane: another series takes it.
@@ -102,6 +117,7 @@ impl Univariate {
     fn seed(&mut self, lane: usize, x: f32) {
         self.derivative.seed(lane, x);
         self.seasonal.seed(lane, x);
+        self.novelty.seed(lane, x);
         for tail in &mut self.tails[lane / CHUNK] {
             tail.reset(lane % CHUNK);
         }
@@ -112,18 +128,24 @@ impl Univariate {
     pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
         self.derivative.affine(lane, shift, factor);
         self.seasonal.affine(lane, shift, factor);
+        self.novelty.affine(lane, shift, factor);
         self.past[lane / CHUNK].affine(lane % CHUNK, shift, factor);
     }
 
     /// Where the lane is expected at `tick`, in normalised units: it leaves the band one time in a thousand.
     pub fn band(&self, lane: usize, tick: &Tick) -> Band {
         let (expected, usual) = self.seasonal.expected(lane, self.seasonal.place(tick));
-        let reach = usual * self.tails[lane / CHUNK][1].statistic_at(lane % CHUNK, BAND_SURPRISE);
+        let reach = usual * self.tails[lane / CHUNK][SEASONAL].statistic_at(lane % CHUNK, BAND_SURPRISE);
         Band {
             expected: f64::from(expected),
             low: f64::from(expected - reach),
             high: f64::from(expected + reach),
         }
+    }
+
+    /// How new a lane is of late, 0..=`NOVELTY_MAX`.
+    pub fn novelty(&self, lane: usize) -> f32 {
+        self.novelty.held(lane)
     }
 
     /// Samples that the lane has learnt from.
@@ -136,12 +158,14 @@ impl Univariate {
 fn sweep(
     block: &mut Univariate,
     place: seasonal::Place,
+    slots: Slots,
     x: &[Lanes],
     seen: &[Mask],
     learn: &[Mask],
     row: &mut Row,
 ) {
-    let Univariate { derivative, seasonal, tails, past, .. } = block;
+    let Univariate { derivative, seasonal, novelty, tails, past, detectors, .. } = block;
+    let on = [detectors.derivative, detectors.seasonal, detectors.novelty];
     for i in 0..past.len() {
         let past = &mut past[i];
         let finite = (0..CHUNK).fold(Mask::NONE, |finite, lane| finite.with(lane, x[i][lane].is_finite()));
@@ -151,16 +175,31 @@ fn sweep(
         let (mut statistic, mut z) = ([[0.0; CHUNK]; 2], [0.0; CHUNK]);
         derivative.step(i, past, &x, seen, learn, &mut statistic[0]);
         seasonal.step(i, place, past, &x, seen, learn, &mut statistic[1], &mut z);
-        let mut surprise = [[0.0; CHUNK]; 2];
+        let mut surprise = [[0.0; CHUNK]; DETECTORS];
+        novelty.step(i, slots, past, &x, seen, learn, &mut surprise[2]);
         for k in 0..2 {
             tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, allowed, &mut surprise[k]);
         }
         for lane in 0..CHUNK {
-            let [derivative, seasonal] = [surprise[0][lane], surprise[1][lane]];
-            row.surprise[i][lane] = fuse::of_two(derivative, seasonal).min(SURPRISE_MAX);
-            row.detector[i][lane] = if derivative > seasonal { Kind::Derivative } else { Kind::Seasonal };
+            let (fused, oddest) = fuse(surprise.map(|lanes: Lanes| lanes[lane]), on);
+            row.surprise[i][lane] = fused.min(SURPRISE_MAX);
+            row.detector[i][lane] = oddest;
             row.z[i][lane] = if seen.has(lane) { z[lane] } else { f32::NAN };
             past.count(lane, seen, learn);
         }
     }
+}
+
+/// One surprise of those that are on, and whose it is most.
+#[inline(always)]
+fn fuse([derivative, seasonal, novelty]: [f32; 3], on: [bool; 3]) -> (f32, Kind) {
+    let (usual, oddest) = match (on[0], on[1]) {
+        (true, true) if derivative > seasonal => (of_two(derivative, seasonal), Kind::Derivative),
+        (true, true) => (of_two(derivative, seasonal), Kind::Seasonal),
+        (true, false) => (derivative, Kind::Derivative),
+        (false, true) => (seasonal, Kind::Seasonal),
+        (false, false) => (0.0, Kind::Novelty),
+    };
+    let share = if on[0] || on[1] { NOVELTY_SHARE } else { 0.0 };
+    if on[2] && novelty - share > usual { (novelty - share, Kind::Novelty) } else { (usual, oddest) }
 }

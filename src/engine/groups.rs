@@ -1,4 +1,4 @@
-//! The signals of one entity at one cadence, side by side for the multivariate detector.
+//! The signals of one entity at one cadence, side by side for the detectors that look at them together.
 //!
 //! A group holds at most `COLUMNS_MAX` signals; an entity with more has several groups. Signals take
 //! their columns in the order in which their lanes were given, which is the same for any number of shards.
@@ -9,18 +9,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::shard::{Context, Odd};
-use crate::detect::Kind;
-use crate::detect::multivariate::Multivariate;
+use crate::detect::{Kind, Multivariate, Tick, Together};
 use crate::series::head::{Head, LaneRef};
 use crate::series::registry::EntityId;
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What a signal is at this tick; NaN where it is missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signal {
+    /// The residual to its season, in about N(0, 1) units.
+    pub z: f32,
+    /// In its own unit.
+    pub value: f64,
+}
+
+const MISSING: Signal = Signal { z: f32::NAN, value: f64::NAN };
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Group {
     /// The lane of each column.
     lanes: Vec<Option<LaneRef>>,
-    detector: Multivariate,
+    relations: Multivariate,
+    together: Together,
     #[serde(skip)]
     z: Vec<f32>,
+    #[serde(skip)]
+    values: Vec<f64>,
 }
 
 /// All groups of a shard.
@@ -34,17 +47,17 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn join(&mut self, entity: EntityId, name: &str, cadence_seconds: u32, lane: LaneRef) {
         let groups = self.by_entity.entry((entity, cadence_seconds)).or_default();
-        let room = groups.iter_mut().enumerate().find_map(|(i, group)| Some((i, group.detector.join()?)));
+        let room = groups.iter_mut().enumerate().find_map(|(i, group)| Some((i, group.relations.join()?)));
         let (index, column) = match room {
             Some(place) => place,
             None => {
-                let detector = Multivariate::with_phase(phase(name, groups.len()));
-                let mut group = Group { detector, ..Group::default() };
-                let Some(column) = group.detector.join() else { return };
+                let mut group = Group::with_phase(phase(name, groups.len()));
+                let Some(column) = group.relations.join() else { return };
                 groups.push(group);
                 (groups.len() - 1, column)
             }
         };
+        groups[index].together.grow(column + 1);
         let lanes = &mut groups[index].lanes;
         lanes.resize(lanes.len().max(column + 1), None);
         lanes[column] = Some(lane);
@@ -56,7 +69,8 @@ impl Groups {
         if let Some(group) = self.by_entity.get_mut(&(entity, cadence_seconds)).and_then(|g| g.get_mut(index))
         {
             group.lanes[column] = None;
-            group.detector.leave(column);
+            group.relations.leave(column);
+            group.together.forget(column);
         }
     }
 
@@ -66,7 +80,7 @@ impl Groups {
         context: &Context,
         head: &Head,
         frozen: &[LaneRef],
-        z: impl Fn(LaneRef) -> f32,
+        signal: impl Fn(LaneRef) -> Signal,
         odd: &mut Vec<Odd>,
     ) {
         let place =
@@ -79,18 +93,53 @@ impl Groups {
             let tick = context.local_time.tick(context.at, *cadence_seconds);
             for (i, group) in groups.iter_mut().enumerate() {
                 let frozen = frozen.contains(&(*entity, *cadence_seconds, i));
-                group.z.clear();
-                group.z.extend(group.lanes.iter().map(|lane| lane.map_or(f32::NAN, &z)));
-                let together = group.detector.step(&tick, &group.z, !frozen);
-                if together.surprise < context.surprise_min {
-                    continue;
-                }
-                let first = together.parts.first().and_then(|part| group.lanes[part.column]);
-                if let Some(series) = first.and_then(|lane| head.block(lane.block).series(lane.lane)) {
-                    odd.push(Odd { series, surprise: together.surprise, detector: Kind::Multivariate });
+                group.take(&signal);
+                for (surprise, column, detector) in group.step(&tick, !frozen, context) {
+                    let lane = column.and_then(|column| group.lanes[column]);
+                    let series = lane.and_then(|lane| head.block(lane.block).series(lane.lane));
+                    if let Some(series) = series.filter(|_| surprise >= context.surprise_min) {
+                        odd.push(Odd { series, surprise, detector });
+                    }
                 }
             }
         }
+    }
+}
+
+impl Group {
+    fn with_phase(phase: u64) -> Self {
+        Group {
+            lanes: Vec::new(),
+            relations: Multivariate::with_phase(phase),
+            together: Together::new(false),
+            z: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, signal: impl Fn(LaneRef) -> Signal) {
+        self.z.clear();
+        self.values.clear();
+        for lane in &self.lanes {
+            let Signal { z, value } = lane.map_or(MISSING, &signal);
+            self.z.push(z);
+            self.values.push(value);
+        }
+    }
+
+    /// The surprise of each detector that speaks, and the signal to tell it of.
+    fn step(&mut self, tick: &Tick, learn: bool, context: &Context) -> [(f32, Option<usize>, Kind); 2] {
+        let mut relations = (0.0, None, Kind::Multivariate);
+        if context.detectors.multivariate {
+            let answer = self.relations.step(tick, &self.z, learn);
+            relations = (answer.surprise, answer.parts.first().map(|part| part.column), Kind::Multivariate);
+        }
+        let mut together = (0.0, None, Kind::Energy);
+        if context.detectors.energy {
+            let answer = self.together.step(tick, &self.values, 0.0, learn);
+            together = (answer.news, answer.loudest, Kind::Energy);
+        }
+        [relations, together]
     }
 }
 

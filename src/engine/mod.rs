@@ -278,6 +278,7 @@ impl Engine {
             local_time: &self.local_time,
             frozen: &self.frozen,
             surprise_min: FINDING_SURPRISE_MIN,
+            detectors: self.settings.detectors,
         };
         let odd: Vec<Vec<Odd>> = self
             .shards

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::maintenance::Maintenance;
+use crate::detect::Detectors;
 use crate::incident::{Budget, IncidentSettings};
 use crate::predict::pack::Pack;
 use crate::series::registry::RegistryLimits;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub pages_per_week: f64,
     /// False tickets that the operator can live with.
     pub tickets_per_week: f64,
+    /// Which detectors speak.
+    pub detectors: Detectors,
     /// What signals mean and how faults show.
     pub packs: Vec<Pack>,
     /// Worker threads; changes nothing in what is said.
@@ -52,6 +55,7 @@ impl Default for Settings {
             entity_labels: ["host", "node", "instance"].map(String::from).into(),
             pages_per_week: 1.0,
             tickets_per_week: 7.0,
+            detectors: Detectors::default(),
             packs: Vec::new(),
             shards: 1,
             series_max: 200_000,

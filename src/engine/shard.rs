@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::groups::Groups;
+use super::groups::{Groups, Signal};
 use super::local_time::LocalTime;
 use crate::detect::univariate::{Row, Univariate};
-use crate::detect::{Band, Kind, Tick};
+use crate::detect::{Band, Detectors, Kind, Tick};
 use crate::kernel::Lanes;
 use crate::kernel::tail::GROWN_SAMPLES;
 use crate::sample::{CHUNK, Mask, Sample, Timestamp};
@@ -69,6 +69,7 @@ pub(super) struct Context<'e> {
     pub frozen: &'e BTreeSet<SeriesId>,
     /// Surprises below this are not told.
     pub surprise_min: f32,
+    pub detectors: Detectors,
 }
 
 impl Shard {
@@ -92,8 +93,13 @@ impl Shard {
             self.collect_odd(block, context, &mut odd);
         }
         let Shard { watches, groups, head } = self;
-        let z = |home: LaneRef| watches[home.block].row.z[home.lane / CHUNK][home.lane % CHUNK];
-        groups.step(context, head, &frozen, z, &mut odd);
+        let signal = |home: LaneRef| {
+            let (watch, chunk, lane) = (&watches[home.block], home.lane / CHUNK, home.lane % CHUNK);
+            let z = watch.row.z[chunk][lane];
+            let value = head.block(home.block).raw(home.lane, watch.x[chunk][lane]);
+            Signal { z, value: if z.is_nan() { f64::NAN } else { value } }
+        };
+        groups.step(context, head, &frozen, signal, &mut odd);
         // Of two findings on one series the odder stands.
         odd.sort_by(|a, b| a.series.cmp(&b.series).then(b.surprise.total_cmp(&a.surprise)));
         odd.dedup_by_key(|o| o.series);
@@ -114,6 +120,7 @@ impl Shard {
         }
         let watch = &mut self.watches[index];
         watch.at = context.at;
+        watch.univariate.detectors = context.detectors;
         watch.univariate.grow(chunks);
         watch.x.resize(chunks, [0.0; CHUNK]);
         watch.seen.resize(chunks, Mask::NONE);

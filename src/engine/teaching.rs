@@ -113,7 +113,8 @@ fn after_an_incident_the_old_normal_is_normal_and_a_repeat_as_odd_as_the_first_t
         site.run(DAY, hour_off);
         let [first, second] = site.opened()[..] else { panic!("{:#?}", site.events) };
         let [first, second] = [first, second].map(|incident| site.engine.weight(&incident.id).unwrap());
-        assert!(second > 0.9 * first && first > 100.0, "{first}, then {second}");
+        // What was met in the rows before the incident opened is no longer new.
+        assert!(second > 0.8 * first && first > 100.0, "{first}, then {second}");
     }
 }
 

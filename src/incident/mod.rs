@@ -68,7 +68,7 @@ impl Finding {
 }
 
 fn is_relation(detector: Kind, now: &Observed) -> bool {
-    detector == Kind::Multivariate && (now.low..=now.high).contains(&now.value)
+    matches!(detector, Kind::Multivariate | Kind::Energy) && (now.low..=now.high).contains(&now.value)
 }
 
 /// What a series last was, in raw units.

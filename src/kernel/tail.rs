@@ -32,6 +32,8 @@ const PASSED: [f32; 3] = [0.5, 0.1, 0.02];
 const SURPRISE: [f32; 3] = [std::f32::consts::LOG10_2, 1.0, 1.698_97];
 /// Where they lie for the size of Gaussian noise.
 const GAUSSIAN: [f32; 3] = [0.674_5, 1.644_9, 2.326_3];
+/// A statistic that mostly rests at 0 takes its quantiles down to this.
+const QUANTILE_MIN: f32 = 1e-6;
 /// Size of a quantile's nth step, times n: one over its density per unit of its logarithm, for Gaussian noise.
 const PACE: [f32; 3] = [2.3, 2.9, 8.0];
 const STEP_MAX: f32 = 0.25;
@@ -150,7 +152,8 @@ impl Tail {
         for k in 0..3 {
             let step = (PACE[k] * gain(samples, MEMORY_SAMPLES)).min(STEP_MAX);
             let passed = f32::from(u8::from(statistic > self.quantile[k][lane]));
-            self.quantile[k][lane] *= 1.0 + step * (passed - PASSED[k]);
+            let moved = self.quantile[k][lane] * (1.0 + step * (passed - PASSED[k]));
+            self.quantile[k][lane] = moved.max(QUANTILE_MIN);
         }
         if statistic > last {
             let excess = (statistic - last).min(EXCESS_WINSOR * self.excess[lane]);

@@ -14,6 +14,7 @@ pub fn settings_of(config: &Config) -> Settings {
         entity_labels: config.entity_labels.clone(),
         pages_per_week: config.budget.pages_per_week,
         tickets_per_week: config.budget.tickets_per_week,
+        detectors: config.detectors,
         packs: config.packs.clone(),
         shards: config.limits.shards,
         series_max: config.limits.series_max,

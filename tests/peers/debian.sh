@@ -2,7 +2,7 @@
 # Unpacks the peers that Debian packages under target/peers: nothing is installed, no service starts.
 set -euo pipefail
 
-packages=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics)
+packages=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics qemu-user-static)
 cd "$(dirname "$0")/../.."
 peers=$PWD/target/peers
 stamp=$peers/.debian
@@ -26,6 +26,7 @@ for package in ./*.deb; do
     dpkg-deb -x "$package" "$peers"
     dpkg-deb -W --showformat='foreshock: unpacked ${Package} ${Version}\n' "$package"
 done
+find "$peers/usr/bin" -name 'qemu-*' ! -name 'qemu-x86_64-static' -delete
 # Debian's Alertmanager reads its templates by a path from the root, and knows no option for another. The same path
 # with a second slash for the first is as long, and is looked for below the folder where the program is started.
 share=/usr/share/prometheus/alertmanager

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::files::in_parallel;
 use super::petshop::{Graph, Issue, Metrics, issues_in, read_graph, read_metrics};
 use super::table::{print_json, print_table};
-use crate::detect::{EntityScore, Tick};
+use crate::detect::{Detectors, EntityScore, Tick};
 use crate::eval::cause::{Node, rank};
 use crate::sample::Timestamp;
 
@@ -37,6 +37,9 @@ pub struct Cause {
     /// Issues to work on at a time; changes the speed and nothing else [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Score without this detector; may be given several times
+    #[arg(long, value_name = "DETECTOR", value_parser = Detectors::NAMES)]
+    without: Vec<String>,
     /// Print JSON in place of a table
     #[arg(long)]
     json: bool,
@@ -68,8 +71,12 @@ impl Cause {
     pub fn run(self) -> anyhow::Result<()> {
         let graph = read_graph(&self.folder.join("graph.csv"))?;
         let normal = read_metrics(&self.folder.join("noissue").join("metrics.csv"))?;
-        let learnt: BTreeMap<&String, Learnt> =
-            normal.nodes.iter().map(|(node, signals)| (node, learn(&normal.at, signals))).collect();
+        let detectors = Detectors::without(&self.without);
+        let learnt: BTreeMap<&String, Learnt> = normal
+            .nodes
+            .iter()
+            .map(|(node, signals)| (node, learn(&normal.at, signals, detectors)))
+            .collect();
         let end = normal.at.last().copied().unwrap_or(Timestamp::MIN);
         let issues =
             in_parallel(&issues_in(&self.folder.join(&self.part))?, self.threads, |issue: &Issue| {
@@ -87,8 +94,8 @@ impl Cause {
     }
 }
 
-fn learn(at: &[Timestamp], signals: &BTreeMap<String, Vec<f64>>) -> Learnt {
-    let mut score = EntityScore::new(CADENCE_SECONDS, signals.len());
+fn learn(at: &[Timestamp], signals: &BTreeMap<String, Vec<f64>>, detectors: Detectors) -> Learnt {
+    let mut score = EntityScore::with(CADENCE_SECONDS, signals.len(), detectors);
     for (row, at) in at.iter().enumerate() {
         let values: Vec<f64> = signals.values().map(|values| values[row]).collect();
         score.step(&Tick::utc(*at, CADENCE_SECONDS), &values);

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::detect::Detectors;
+
 const EXAMPLE: &str = "\
 Example: the Numenta Anomaly Benchmark, as a table and for a program
 
@@ -54,6 +56,9 @@ struct How {
     /// timestamp, anomaly_score and alert_score
     #[arg(long, value_name = "DIR")]
     scores: Option<PathBuf>,
+    /// Score without this detector; may be given several times
+    #[arg(long, value_name = "DETECTOR", value_parser = Detectors::NAMES, conflicts_with = "scores")]
+    without: Vec<String>,
     /// Files to work on at a time; changes the speed and nothing else [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,

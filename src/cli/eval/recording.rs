@@ -12,6 +12,7 @@ use crate::cli::progress::bar;
 use crate::cli::scoring::{each_row, score_of};
 use crate::collect::recording::input;
 use crate::collect::recording::score_csv::{Row, ScoreCsv};
+use crate::detect::Detectors;
 use crate::kernel::tail::SURPRISE_MAX;
 use crate::sample::Timestamp;
 
@@ -59,7 +60,7 @@ fn read(path: &Path, name: &str, how: &How, progress: &ProgressBar) -> anyhow::R
     let mut csv = ScoreCsv::new(input::open(path, progress)?)?;
     let mut recording = Recording { name: name.into(), has_labels: csv.has_labels(), ..Recording::default() };
     let Some(scores) = &how.scores else {
-        each_row(&mut csv, |row, scored| {
+        each_row(&mut csv, Detectors::without(&how.without), |row, scored| {
             recording.at.push(row.at);
             recording.label.push(row.label);
             recording.score.push(as_printed(score_of(scored.surprise)));

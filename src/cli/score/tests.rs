@@ -4,7 +4,7 @@ use super::*;
 
 fn scored(text: &str) -> String {
     let mut out = Vec::new();
-    score(ScoreCsv::new(text.as_bytes()).unwrap(), &mut out, false).unwrap();
+    score(ScoreCsv::new(text.as_bytes()).unwrap(), &mut out, false, Detectors::default()).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -60,7 +60,8 @@ fn rows_before_an_error_are_written() {
         let good: String = recording(rows);
         let mut out = Vec::new();
         let text = format!("{good}0,1,1\n");
-        let error = score(ScoreCsv::new(text.as_bytes()).unwrap(), &mut out, false).unwrap_err();
+        let error = score(ScoreCsv::new(text.as_bytes()).unwrap(), &mut out, false, Detectors::default())
+            .unwrap_err();
         assert!(error.to_string().contains(&format!("line {}: time goes backwards", rows + 2)), "{error}");
         assert_eq!(String::from_utf8(out).unwrap(), scored(&good));
     }
@@ -70,7 +71,7 @@ fn rows_before_an_error_are_written() {
 fn a_signal_has_a_column_and_where_it_is_missing_no_score() {
     let mut out = Vec::new();
     let csv = ScoreCsv::new(&b"timestamp,\"a,b\",c\n0,1,\n60,,2\n"[..]).unwrap();
-    score(csv, &mut out, true).unwrap();
+    score(csv, &mut out, true, Detectors::default()).unwrap();
     let want = "timestamp,anomaly_score,alert_score,\"a,b\",c\n\
                 0,0.000000000,0.000000000,0.000000000,\n60,0.000000000,0.000000000,,0.000000000\n";
     assert_eq!(String::from_utf8(out).unwrap(), want);

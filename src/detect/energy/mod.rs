@@ -42,7 +42,7 @@ const SMOOTH_SECONDS: f64 = 600.0;
 const HABIT_SECONDS: f64 = 7.0 * DAY_SECONDS;
 const LEVEL_WEIGHT: f64 = 0.1;
 /// Peak hold, the memory of the slow part and its weight.
-const HOLD_SECONDS: f64 = 3_600.0;
+pub const HOLD_SECONDS: f64 = 3_600.0;
 const SLOW_SECONDS: f64 = 8.0 * 3_600.0;
 const SLOW_WEIGHT: f64 = 0.25;
 /// A row so much later than usual follows a gap: its difference says nothing.
@@ -55,6 +55,8 @@ pub struct Energy {
     pub now: f64,
     /// With peaks of the last hour held.
     pub held: f64,
+    /// The signal whose own energy is the largest.
+    pub loudest: Option<usize>,
 }
 
 /// The energies of one entity's signals.
@@ -133,7 +135,7 @@ impl Energies {
 
     /// Scores one row of raw values, a signal each (what is not finite is missing), against the rows before it; then
     /// learns from it where `learn` says so.
-    pub fn step(&mut self, tick: &Tick, values: &[f64], learn: impl Fn(usize) -> bool) -> Energy {
+    pub fn step(&mut self, tick: &Tick, values: &[f64], learn: bool) -> Energy {
         let now = tick.at.seconds();
         let (since, gap) = self.pass(now);
         let first = 1.0 / self.rows as f64;
@@ -146,18 +148,23 @@ impl Energies {
         let place = self.day.place(f64::from(tick.local_second_of_day) / DAY_SECONDS);
         self.day.enter(place.slot, |_| [PULL_MAX; CHUNK]);
         let (mut squares, mut seen) = ([0.0; 3], 0.0);
+        let (mut loudest, mut most) = (None, 0.0);
+        let gains = if learn { gains } else { gains.none() };
         for (signal, &value) in values.iter().enumerate().take(self.last.len()) {
             if value.is_finite() {
-                let learn = learn(signal);
-                let signal_squares =
-                    self.signal(signal, value, place, if learn { gains } else { gains.none() }, gap, learn);
-                for (sum, square) in squares.iter_mut().zip(signal_squares) {
+                let [difference, residual, level] = self.signal(signal, value, place, gains, gap, learn);
+                for (sum, square) in squares.iter_mut().zip([difference, residual, level]) {
                     *sum += square;
                 }
                 seen += 1.0;
+                let all = difference + residual + LEVEL_WEIGHT * level;
+                if all > most {
+                    (loudest, most) = (Some(signal), all);
+                }
             }
         }
-        self.energy(squares.map(|sum| sum / f64::max(seen, 1.0)), since)
+        let energy = self.energy(squares.map(|sum| sum / f64::max(seen, 1.0)), since);
+        Energy { loudest, ..energy }
     }
 
     /// Seconds since the last row, and whether that is a gap.
@@ -232,7 +239,7 @@ impl Energies {
         }
         let held: f64 = self.held.iter().sum();
         self.slow += (since / SLOW_SECONDS).min(1.0) * (held - self.slow);
-        Energy { now: energies.iter().sum(), held: held + SLOW_WEIGHT * self.slow }
+        Energy { now: energies.iter().sum(), held: held + SLOW_WEIGHT * self.slow, loudest: None }
     }
 }
 

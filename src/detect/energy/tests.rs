@@ -16,7 +16,7 @@ fn energies_of(signals: usize, rows: usize, value: impl Fn(usize, usize, f64) ->
     let mut energies = Energies::new();
     energies.grow(signals);
     let mut row = |n| (0..signals).map(|s| value(n, s, rng.sample(StandardNormal))).collect::<Vec<f64>>();
-    (0..rows).map(|n| energies.step(&tick(n), &row(n), |_| true)).collect()
+    (0..rows).map(|n| energies.step(&tick(n), &row(n), true)).collect()
 }
 
 /// A busy day, a quiet night.
@@ -68,11 +68,11 @@ fn a_missing_signal_is_no_evidence_and_what_is_not_learnt_changes_nothing_usual(
     let mut energies = Energies::new();
     energies.grow(1);
     for n in 0..600 {
-        energies.step(&tick(n), &[(n % 7) as f64], |_| true);
+        energies.step(&tick(n), &[(n % 7) as f64], true);
     }
     let usual = energies.level.clone();
     for n in 600..700 {
-        energies.step(&tick(n), &[90.0], |_| false);
+        energies.step(&tick(n), &[90.0], false);
     }
     assert_eq!((energies.level.mean, energies.level.variance), (usual.mean, usual.variance));
 }
@@ -82,11 +82,11 @@ fn a_forgotten_signal_starts_anew() {
     let mut energies = Energies::new();
     energies.grow(1);
     (0..600).for_each(|n| {
-        energies.step(&tick(n), &[(n % 7) as f64], |_| true);
+        energies.step(&tick(n), &[(n % 7) as f64], true);
     });
     energies.forget(0);
-    let first = energies.step(&tick(600), &[1e9], |_| true);
-    let then = energies.step(&tick(601), &[1e9], |_| true);
+    let first = energies.step(&tick(600), &[1e9], true);
+    let then = energies.step(&tick(601), &[1e9], true);
     assert!(first.now < 2.0 && then.now < 2.0, "{first:?} {then:?}");
 }
 
@@ -97,7 +97,7 @@ fn the_order_of_signals_does_not_matter() {
         let mut energies = Energies::new();
         energies.grow(3);
         let row = |n| order.map(|s| value(n, s));
-        (0..700).map(|n| energies.step(&tick(n), &row(n), |_| true).now).collect::<Vec<f64>>()
+        (0..700).map(|n| energies.step(&tick(n), &row(n), true).now).collect::<Vec<f64>>()
     };
     for (a, b) in run([0, 1, 2]).iter().zip(run([2, 0, 1])) {
         assert!((a - b).abs() < 1e-9);
@@ -110,10 +110,10 @@ fn saved_and_loaded_equals_never_stopped() {
     let mut energies = Energies::new();
     energies.grow(2);
     (0..500).for_each(|n| {
-        energies.step(&tick(n), &value(n), |_| true);
+        energies.step(&tick(n), &value(n), true);
     });
     let mut loaded: Energies = postcard::from_bytes(&postcard::to_stdvec(&energies).unwrap()).unwrap();
     for n in 500..900 {
-        assert_eq!(energies.step(&tick(n), &value(n), |_| true), loaded.step(&tick(n), &value(n), |_| true));
+        assert_eq!(energies.step(&tick(n), &value(n), true), loaded.step(&tick(n), &value(n), true));
     }
 }

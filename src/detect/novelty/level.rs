@@ -104,8 +104,9 @@ impl Level {
         if deviation > 0.0 {
             of.deviations = signed_log(of.to_mean / deviation);
         }
+        self.follow(lane, value, previous, samples, learn);
         if learn {
-            self.learn(lane, value, previous, samples);
+            self.learn(lane, value, samples);
         }
         if self.distance[lane] > 0.0 {
             of.to_median = signed_log((value - self.median[lane]) / self.distance[lane]);
@@ -117,8 +118,20 @@ impl Level {
         of
     }
 
+    /// The short mean difference says how rough the lane is, and only the long one how rough it usually is.
     #[inline(always)]
-    fn learn(&mut self, lane: usize, value: f32, previous: f32, samples: f32) {
+    fn follow(&mut self, lane: usize, value: f32, previous: f32, samples: f32, learn: bool) {
+        if samples > 0.0 {
+            let (step, first) = ((value - previous).abs(), 1.0 / samples);
+            self.rough_short[lane] += (step - self.rough_short[lane]) * first.max(1.0 / ROUGH_SHORT);
+            if learn {
+                self.rough_long[lane] += (step - self.rough_long[lane]) * first.max(1.0 / ROUGH_LONG);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn learn(&mut self, lane: usize, value: f32, samples: f32) {
         let first = 1.0 / (samples + 1.0);
         let gain = first.max(MEAN_GAIN);
         let residual = value - self.mean[lane];
@@ -132,10 +145,5 @@ impl Level {
         } else {
             apart * first
         };
-        if samples > 0.0 {
-            let (step, first) = ((value - previous).abs(), 1.0 / samples);
-            self.rough_short[lane] += (step - self.rough_short[lane]) * first.max(1.0 / ROUGH_SHORT);
-            self.rough_long[lane] += (step - self.rough_long[lane]) * first.max(1.0 / ROUGH_LONG);
-        }
     }
 }

@@ -1,30 +1,34 @@
 //! How far a value, and a short shape, lies from anything that its series has done before.
 //!
-//! Fourteen novelties a lane: twelve statistics whose every past value is remembered in a map (`occupancy`), and two
-//! stores of shapes (`exemplars`). Each is told on a logarithmic scale, fades over 60 samples and
-//! not at once, and they are fused by a power mean, so that several half new things outweigh one.
+//! Thirteen novelties a lane: twelve statistics whose every past value is remembered in a map (`occupancy`), and a
+//! store of shapes (`exemplars`), each told as the gap to the nearest thing known, as a share of the range. What they
+//! add up to is held against how often, and by how much, this lane was new of late (`rarity`): that is its surprise.
+//! `held` is what a person would still call the same news: each gap on a logarithmic scale, fading over 60 samples,
+//! and fused by a power mean, so that several half new things outweigh one.
 //! Sees: a value, an extreme, a spread, a jump or a shape that was never there, at this hour or at all.
 //! Blind to: what was there before at some time, and to slow drift, which is never far from the last value.
-//! Everything is counted in samples: a shape is a shape at any pace. A lane costs about 3.5 KB and some 1,500
+//! Everything is counted in samples: a shape is a shape at any pace. A lane costs 1.3 KB and some 1,000
 //! flops a sample. The method is our own; the nearest in print is CAD OSE's set of contexts met before.
 
 mod exemplars;
 mod habits;
 mod level;
 mod occupancy;
+mod rarity;
 mod recent;
 #[cfg(test)]
 mod tests;
 
-use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 use self::exemplars::Exemplars;
-use self::habits::{Habits, Slots};
+use self::habits::Habits;
+pub(super) use self::habits::Slots;
 use self::level::Level;
 use self::occupancy::Occupancy;
+use self::rarity::Rarity;
 use self::recent::Recent;
-use super::{Past, Tick};
+use super::Past;
 use crate::kernel::Lanes;
 use crate::sample::{CHUNK, Mask};
 
@@ -34,7 +38,6 @@ pub const NOVELTY_MAX: f32 = 8.5;
 /// Statistics with a map: the first five are values (the value itself, its extremes and mean of late), the next
 /// three differences of values, the rest have no unit.
 const MAPS: usize = 12;
-const MIN_24: usize = 2;
 const MIN_6: usize = 3;
 const DAY_RESIDUAL: usize = 5;
 const WEEK_RESIDUAL: usize = 6;
@@ -45,15 +48,9 @@ const TO_MEDIAN: usize = 10;
 const ROUGHNESS: usize = 11;
 const VALUES: std::ops::Range<usize> = 0..5;
 const DIFFERENCES: std::ops::Range<usize> = 5..8;
+const NOVELTIES: usize = MAPS + 1;
 
-/// Slow ones, which overlap with their own last samples, are remembered this many samples later.
-const LATE: [usize; 3] = [MIN_24, MIN_6, ROUGHNESS];
 const LATE_SAMPLES: usize = 12;
-const NOVELTIES: usize = MAPS + 2;
-
-/// A count of samples steps back by this before f32 can't count on: a multiple of `LATE_SAMPLES`, and what is left
-/// is above every bound here.
-const SAMPLES_WRAP: f32 = 12_000.0;
 /// Half-life of the range of a map: 500 samples. Of a spread all past is its range.
 const RELAX: f32 = 0.998_614_6;
 const NO_RELAX: f32 = 1.0;
@@ -66,139 +63,123 @@ const FADE: f32 = 1.0 / 60.0;
 /// The past of 16 lanes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Chunk {
-    past: Past,
     recent: Recent,
     habits: Habits,
     level: Level,
     maps: [Occupancy; MAPS],
-    late: [[Lanes; LATE_SAMPLES]; LATE.len()],
-    shapes: [Exemplars; 2],
+    /// The last roughnesses, which overlap and are remembered later; NaN before they are met.
+    late: [Lanes; LATE_SAMPLES],
+    shapes: Exemplars,
     fading: [Lanes; NOVELTIES],
+    rarity: Rarity,
 }
 
 impl Chunk {
     fn new() -> Self {
         Chunk {
-            past: Past::new(0),
             recent: Recent::new(),
             habits: Habits::new(),
             level: Level::new(),
             maps: std::array::from_fn(|_| Occupancy::new()),
-            late: [[[0.0; CHUNK]; LATE_SAMPLES]; LATE.len()],
-            shapes: [Exemplars::new(4, 6), Exemplars::new(2, 12)],
+            late: [[f32::NAN; CHUNK]; LATE_SAMPLES],
+            shapes: Exemplars::new(),
             fading: [[0.0; CHUNK]; NOVELTIES],
+            rarity: Rarity::new(),
         }
     }
 
-    fn reset(&mut self, lane: usize) {
-        self.past.reset(lane);
+    fn seed(&mut self, lane: usize, x: f32) {
         self.recent.reset(lane);
         self.habits.reset(lane);
+        self.level.seed(lane, x);
         self.maps.iter_mut().for_each(|map| map.reset(lane));
-        self.shapes.iter_mut().for_each(|shapes| shapes.reset(lane));
+        self.late.iter_mut().for_each(|late| late[lane] = f32::NAN);
+        self.shapes.reset(lane);
         self.fading.iter_mut().for_each(|fading| fading[lane] = 0.0);
+        self.rarity.reset(lane);
     }
 
     fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
-        self.past.affine(lane, shift, factor);
         self.recent.affine(lane, shift, factor);
         self.habits.affine(lane, shift, factor);
         self.level.affine(lane, shift, factor);
-        self.shapes.iter_mut().for_each(|shapes| shapes.affine(lane, shift, factor));
+        self.shapes.affine(lane, shift, factor);
         for index in VALUES {
             self.maps[index].affine(lane, shift, factor);
         }
         for index in DIFFERENCES {
             self.maps[index].affine(lane, 0.0, factor);
         }
-        for (late, _) in self.late.iter_mut().zip(LATE).filter(|(_, index)| VALUES.contains(index)) {
-            late.iter_mut().for_each(|values| values[lane] = (values[lane] - shift) * factor);
-        }
     }
 
     #[inline(always)]
-    fn step(&mut self, slots: Slots, x: &Lanes, seen: Mask, learn: Mask, novelty: &mut Lanes) {
-        let mut begun = seen;
-        let known = self.past.known();
-        for lane in (0..CHUNK).filter(|&lane| seen.has(lane) && !known.has(lane)) {
-            match self.past.open(lane, x[lane]) {
-                Some(start) => self.level.seed(lane, start),
-                None => begun = begun.with(lane, false),
-            }
-        }
-        let seen = begun;
+    fn step(&mut self, slots: Slots, past: &Past, x: &Lanes, seen: Mask, learn: Mask, surprise: &mut Lanes) {
         let of = self.recent.push(x, |lane| seen.has(lane));
         for lane in 0..CHUNK {
-            novelty[lane] = 0.0;
+            surprise[lane] = 0.0;
             if !seen.has(lane) {
                 continue;
             }
-            let (value, samples, learn) = (x[lane], self.past.age[lane], learn.has(lane));
-            let mut statistic = [0.0; MAPS];
-            statistic[..5].copy_from_slice(&[
+            let (value, samples, learn) = (x[lane], past.age[lane], learn.has(lane));
+            let mut statistics = [0.0; MAPS];
+            statistics[..5].copy_from_slice(&[
                 value,
                 of.max_6[lane],
                 of.min_24[lane],
                 of.min_6[lane],
                 of.mean_12[lane],
             ]);
-            statistic[SPREAD] = self.level.spread(lane, value, of.deviation_24[lane]);
-            statistic[DAY_RESIDUAL] = self.habits.day_residual(lane, slots, value, learn);
-            statistic[WEEK_RESIDUAL] = self.habits.week_residual(lane, slots, of.mean_6[lane], learn);
+            statistics[SPREAD] = self.level.spread(lane, value, of.deviation_24[lane]);
+            statistics[DAY_RESIDUAL] = self.habits.day_residual(lane, slots, value, learn);
+            statistics[WEEK_RESIDUAL] = self.habits.week_residual(lane, slots, of.mean_6[lane], learn);
             let distance = self.level.meet(lane, value, self.recent.previous(lane), samples, learn);
-            statistic[TO_MEAN] = distance.to_mean;
-            statistic[DEVIATIONS] = distance.deviations;
-            statistic[TO_MEDIAN] = distance.to_median;
-            statistic[ROUGHNESS] = distance.roughness;
+            statistics[TO_MEAN] = distance.to_mean;
+            statistics[DEVIATIONS] = distance.deviations;
+            statistics[TO_MEDIAN] = distance.to_median;
+            statistics[ROUGHNESS] = distance.roughness;
 
             let mut gaps = [0.0; NOVELTIES];
             for (index, map) in self.maps.iter_mut().enumerate() {
                 let relax = if index == SPREAD { NO_RELAX } else { RELAX };
-                gaps[index] = map.gap(lane, statistic[index], samples, relax);
+                gaps[index] = map.gap(lane, statistics[index], samples, relax);
             }
-            for (shapes, gap) in self.shapes.iter_mut().zip(&mut gaps[MAPS..]) {
-                *gap = shapes.novelty(lane, value, learn);
-            }
-            novelty[lane] = self.fuse(lane, &gaps);
+            gaps[MAPS] = self.shapes.novelty(lane, value, learn);
+            self.fade(lane, &gaps);
+            let new = gaps.into_iter().filter(|&gap| gap > GAP_MIN).sum();
+            surprise[lane] = self.rarity.surprise(lane, samples, new);
             if learn {
-                self.learn(lane, &statistic);
+                self.rarity.learn(lane, samples, new);
+                // What overlaps with its own last samples would never be far from them.
+                statistics[MIN_6] = of.late_min_6[lane];
+                let late = &mut self.late[samples as usize % LATE_SAMPLES][lane];
+                statistics[ROUGHNESS] = std::mem::replace(late, statistics[ROUGHNESS]);
+                for (map, value) in self.maps.iter_mut().zip(statistics).filter(|(_, value)| !value.is_nan())
+                {
+                    map.insert(lane, value);
+                }
             }
         }
     }
 
+    /// Raises what is remembered of each novelty, or lets it fade.
     #[inline(always)]
-    fn learn(&mut self, lane: usize, statistic: &[f32; MAPS]) {
-        for index in (0..MAPS).filter(|index| !LATE.contains(index)) {
-            self.maps[index].insert(lane, statistic[index]);
-        }
-        let place = self.past.age[lane] as usize % LATE_SAMPLES;
-        for (late, index) in self.late.iter_mut().zip(LATE) {
-            let due = std::mem::replace(&mut late[place][lane], statistic[index]);
-            if self.past.age[lane] >= LATE_SAMPLES as f32 {
-                self.maps[index].insert(lane, due);
-            }
-        }
-        self.past.age[lane] += 1.0;
-        if self.past.age[lane] >= super::COUNT_MAX {
-            self.past.age[lane] -= SAMPLES_WRAP;
-        }
-    }
-
-    /// The power mean of all novelties, each as it is or as it has faded.
-    #[inline(always)]
-    fn fuse(&mut self, lane: usize, gaps: &[f32; NOVELTIES]) -> f32 {
-        let mut sum = 0.0;
+    fn fade(&mut self, lane: usize, gaps: &[f32; NOVELTIES]) {
         for (fading, &gap) in self.fading.iter_mut().zip(gaps) {
             let new = if gap > GAP_MIN { 1.0 - libm::logf(gap) / GAP_MIN_LN } else { 0.0 };
-            let left = new.max(fading[lane] - FADE);
-            fading[lane] = left;
-            if left > 0.0 {
-                sum += left * left.sqrt();
-            }
+            fading[lane] = new.max(fading[lane] - FADE);
         }
-        let mean = libm::cbrtf(sum / NOVELTIES as f32);
-        NOVELTY_MAX * mean * mean
     }
+}
+
+/// 0..=`NOVELTY_MAX`, of novelties in 0..=1: the exponent is 1.5.
+#[inline(always)]
+fn power_mean(novelties: [f32; NOVELTIES]) -> f32 {
+    let sum = novelties.into_iter().fold(0.0, |sum, novelty| sum + novelty * novelty.sqrt());
+    if sum == 0.0 {
+        return 0.0;
+    }
+    let root = libm::cbrtf(sum / NOVELTIES as f32);
+    NOVELTY_MAX * root * root
 }
 
 /// The novelties of a block of lanes.
@@ -208,47 +189,39 @@ pub struct Novelty {
 }
 
 impl Novelty {
-    /// Makes room for `chunks` of 16 lanes in all; never shrinks.
     pub fn grow(&mut self, chunks: usize) {
-        self.chunks.resize_with(chunks.max(self.chunks.len()), Chunk::new);
+        self.chunks.resize_with(chunks, Chunk::new);
     }
 
-    /// Forgets a lane: another series takes it.
-    pub fn reset(&mut self, lane: usize) {
-        self.chunks[lane / CHUNK].reset(lane % CHUNK);
+    /// The surprise of each sample of chunk `i`; 0 where unseen and while warming up.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "the shape of every kernel: where, what, masks, results")]
+    pub(super) fn step(
+        &mut self,
+        i: usize,
+        slots: Slots,
+        past: &Past,
+        x: &Lanes,
+        seen: Mask,
+        learn: Mask,
+        surprise: &mut Lanes,
+    ) {
+        self.chunks[i].step(slots, past, x, seen, learn, surprise);
+    }
+
+    /// How new a lane is of late, 0..=`NOVELTY_MAX`: each novelty fades over 60 samples.
+    pub fn held(&self, lane: usize) -> f32 {
+        let fading = &self.chunks[lane / CHUNK].fading;
+        power_mean(std::array::from_fn(|novelty| fading[novelty][lane % CHUNK]))
+    }
+
+    /// Starts a lane at its first sample.
+    pub fn seed(&mut self, lane: usize, x: f32) {
+        self.chunks[lane / CHUNK].seed(lane % CHUNK, x);
     }
 
     /// Follows the normaliser of a lane to `x_new = (x_old - shift) * factor`.
     pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
         self.chunks[lane / CHUNK].affine(lane % CHUNK, shift, factor);
-    }
-
-    /// How new each lane's sample is, 0..=`NOVELTY_MAX`; 0 where unseen. Learns from it where `learn` says so.
-    ///
-    /// The slices hold one entry a chunk; what is seen is finite.
-    pub fn step(
-        &mut self,
-        tick: &Tick,
-        x: &[Lanes],
-        seen: &[Mask],
-        learn: &[Mask],
-        novelty: &mut Vec<Lanes>,
-    ) {
-        novelty.resize(self.chunks.len(), [0.0; CHUNK]);
-        sweep(&mut self.chunks, Slots::of(tick), x, seen, learn, novelty);
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn sweep(
-    chunks: &mut [Chunk],
-    slots: Slots,
-    x: &[Lanes],
-    seen: &[Mask],
-    learn: &[Mask],
-    novelty: &mut [Lanes],
-) {
-    for (i, chunk) in chunks.iter_mut().enumerate() {
-        chunk.step(slots, &x[i], seen[i], seen[i].and(learn[i]), &mut novelty[i]);
     }
 }

@@ -1,28 +1,28 @@
-//! Which values a statistic has ever taken: 256 bits a lane, and how far a new value lies from the nearest.
+//! Which values a statistic has ever taken: 128 bits a lane, and how far a new value lies from the nearest.
 //!
 //! The bins double in width, two becoming one, whenever a value falls outside them, so a map never forgets
 //! and never grows. A gap is told as a share of the range that the statistic has kept to of late.
-//! A lane costs 32 bytes of bits and 28 of range; a look-up is eight words of bit counting.
+//! A lane costs 16 bytes of bits and 16 of range; a look-up is two counts of zeros.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Lanes;
 use crate::sample::CHUNK;
 
-const BINS: usize = 256;
-const WORDS: usize = BINS / 64;
+const BINS: usize = 128;
+/// A value counts as at most so many ranges outside, or one glitch would leave no bins for anything else.
+const REACH: f32 = 3.0;
 /// Samples before a gap counts: until then everything is new.
 const WARM_SAMPLES: f32 = 50.0;
 
 /// The maps of one statistic for 16 lanes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Occupancy {
-    occupied: [[u64; WORDS]; CHUNK],
-    /// Where the first bin begins, and how wide a bin is; a width of 0 is a map that has not begun.
+    occupied: [u128; CHUNK],
+    /// Where the first bin begins, and how wide a bin is. A width of 0 is a map that has not begun, which takes two
+    /// different values; until then `start` is the one that was met, or NaN.
     start: Lanes,
     width: Lanes,
-    /// All values met before the map began, which takes two different ones.
-    first: [Lanes; 2],
     /// The range of late: it relaxes around its middle. NaN before the first value.
     low: Lanes,
     high: Lanes,
@@ -30,33 +30,29 @@ pub struct Occupancy {
 
 impl Occupancy {
     pub fn new() -> Self {
-        let (none, zero) = ([f32::NAN; CHUNK], [0.0; CHUNK]);
-        Occupancy {
-            occupied: [[0; WORDS]; CHUNK],
-            start: zero,
-            width: zero,
-            first: [none; 2],
-            low: none,
-            high: none,
-        }
+        let none = [f32::NAN; CHUNK];
+        Occupancy { occupied: [0; CHUNK], start: none, width: [0.0; CHUNK], low: none, high: none }
     }
 
     pub fn reset(&mut self, lane: usize) {
-        self.occupied[lane] = [0; WORDS];
-        (self.start[lane], self.width[lane]) = (0.0, 0.0);
-        let [least, most] = &mut self.first;
-        for bound in [least, most, &mut self.low, &mut self.high] {
-            bound[lane] = f32::NAN;
+        (self.occupied[lane], self.width[lane]) = (0, 0.0);
+        for place in [&mut self.start, &mut self.low, &mut self.high] {
+            place[lane] = f32::NAN;
         }
     }
 
     /// Follows a change of unit: values become `(value - shift) * factor`.
     pub fn affine(&mut self, lane: usize, shift: f32, factor: f32) {
         self.width[lane] *= factor;
-        let [least, most] = &mut self.first;
-        for place in [&mut self.start, least, most, &mut self.low, &mut self.high] {
+        for place in [&mut self.start, &mut self.low, &mut self.high] {
             place[lane] = (place[lane] - shift) * factor;
         }
+    }
+
+    /// `value`, no further outside the range of late than `reach`.
+    #[inline(always)]
+    fn within(&self, lane: usize, value: f32, reach: f32) -> f32 {
+        value.max(self.low[lane] - reach).min(self.high[lane] + reach)
     }
 
     /// Where `value` lies in the map, which has begun: in bins from its start.
@@ -73,22 +69,25 @@ impl Occupancy {
         if self.low[lane].is_nan() {
             (self.low[lane], self.high[lane]) = (value, value);
         }
-        let (low, high) = (self.low[lane].min(value), self.high[lane].max(value));
+        let reach = REACH * (self.high[lane] - self.low[lane]);
+        let met = if reach > 0.0 { self.within(lane, value, reach) } else { value };
+        let (low, high) = (self.low[lane].min(met), self.high[lane].max(met));
         let middle = 0.5 * (low + high);
-        self.high[lane] = value.max(middle + (high - middle) * relax);
-        self.low[lane] = value.min(middle + (low - middle) * relax);
+        self.high[lane] = met.max(middle + (high - middle) * relax);
+        self.low[lane] = met.min(middle + (low - middle) * relax);
         let range = self.high[lane] - self.low[lane];
         if self.width[lane] == 0.0 || samples < WARM_SAMPLES || range <= 0.0 {
             return 0.0;
         }
         let place = self.place(lane, value);
-        let bins = nearest(&self.occupied[lane], place);
+        let bins = nearest(self.occupied[lane], place);
         (bins * self.width[lane] / range).min(1.0)
     }
 
-    /// Remembers `value`.
+    /// Remembers `value`, which `gap` has met.
     #[inline(always)]
     pub fn insert(&mut self, lane: usize, value: f32) {
+        let value = self.within(lane, value, 0.0);
         if self.width[lane] == 0.0 {
             self.begin(lane, value);
             return;
@@ -103,10 +102,11 @@ impl Occupancy {
 
     /// Spreads the map over the first two different values, with as much room again on both sides.
     fn begin(&mut self, lane: usize, value: f32) {
-        let (low, high) = (self.first[0][lane].min(value), self.first[1][lane].max(value));
-        (self.first[0][lane], self.first[1][lane]) = (low, high);
+        let met = self.start[lane];
+        let (low, high) = (value.min(met), value.max(met));
         let width = (high - low) / (BINS / 2) as f32;
         if width <= 0.0 {
+            self.start[lane] = value;
             return;
         }
         self.width[lane] = width;
@@ -119,9 +119,9 @@ impl Occupancy {
 
     /// Makes the bins twice as wide: what there was fills the upper half of the map, or the lower.
     fn widen(&mut self, lane: usize, downwards: bool) {
-        let bits = &mut self.occupied[lane];
-        let half = [pairs(bits[0]) | pairs(bits[1]) << 32, pairs(bits[2]) | pairs(bits[3]) << 32];
-        *bits = if downwards { [0, 0, half[0], half[1]] } else { [half[0], half[1], 0, 0] };
+        let bits = self.occupied[lane];
+        let half = u128::from(pairs(bits as u64)) | u128::from(pairs((bits >> 64) as u64)) << 32;
+        self.occupied[lane] = if downwards { half << (BINS / 2) } else { half };
         if downwards {
             self.start[lane] -= BINS as f32 * self.width[lane];
         }
@@ -129,9 +129,8 @@ impl Occupancy {
     }
 }
 
-fn set(bits: &mut [u64; WORDS], place: f32) {
-    let bin = (place.max(0.0) as usize).min(BINS - 1);
-    bits[bin / 64] |= 1 << (bin % 64);
+fn set(bits: &mut u128, place: f32) {
+    *bits |= 1 << (place.max(0.0) as usize).min(BINS - 1);
 }
 
 /// Each pair of bits as one, in the lower 32.
@@ -151,37 +150,14 @@ fn pairs(word: u64) -> u64 {
 
 /// Distance in bins from `place` to the nearer edge of the nearest occupied bin; 0 inside one.
 #[inline(always)]
-fn nearest(bits: &[u64; WORDS], place: f32) -> f32 {
-    let bin = place.clamp(-1.0, BINS as f32) as i32 - i32::from(place < 0.0 && place > -1.0);
-    let mut best = f32::INFINITY;
-    if bin >= 0 {
-        let from = (bin as usize).min(BINS - 1);
-        // The highest bit at or below `from`.
-        let mut word = from / 64;
-        let mut left = bits[word] & (u64::MAX >> (63 - from % 64));
-        while left == 0 && word > 0 {
-            word -= 1;
-            left = bits[word];
-        }
-        if left != 0 {
-            let below = word * 64 + 63 - left.leading_zeros() as usize;
-            best = (place - (below + 1) as f32).max(0.0);
-        }
-    }
-    if bin < BINS as i32 {
-        let from = bin.max(0) as usize;
-        let mut word = from / 64;
-        let mut left = bits[word] & (u64::MAX << (from % 64));
-        while left == 0 && word + 1 < WORDS {
-            word += 1;
-            left = bits[word];
-        }
-        if left != 0 {
-            let above = word * 64 + left.trailing_zeros() as usize;
-            best = best.min((above as f32 - place).max(0.0));
-        }
-    }
-    best
+fn nearest(bits: u128, place: f32) -> f32 {
+    let at = (place as u32).min(BINS as u32 - 1);
+    let below = if place < 0.0 { 0 } else { bits & (u128::MAX >> (127 - at)) };
+    let above = if place >= BINS as f32 { 0 } else { bits & (u128::MAX << at) };
+    // The end of the highest bin up to here, and the begin of the lowest from here on.
+    let from_below = if below == 0 { f32::INFINITY } else { place - (128 - below.leading_zeros()) as f32 };
+    let from_above = if above == 0 { f32::INFINITY } else { above.trailing_zeros() as f32 - place };
+    from_below.max(0.0).min(from_above.max(0.0))
 }
 
 #[cfg(test)]
@@ -205,7 +181,7 @@ mod tests {
         let mut map = filled(&[0.0, 100.0]);
         assert_eq!(map.gap(3, 100.0, 99.0, FOREVER), 0.0);
         let middle = map.gap(3, 50.0, 99.0, FOREVER);
-        assert!((middle - 0.5).abs() < 0.01, "{middle}");
+        assert!((middle - 0.5).abs() < 0.02, "{middle}");
     }
 
     #[test]
@@ -217,12 +193,21 @@ mod tests {
     }
 
     #[test]
-    fn a_value_far_outside_widens_the_map_and_loses_nothing() {
-        let mut map = filled(&[0.0, 1.0, 1e6, -1e7]);
+    fn values_far_outside_widen_the_map_and_lose_nothing() {
+        let mut values = vec![0.0, 1.0];
+        values.extend([1e6; 12].into_iter().chain([-1e7; 12]));
+        let mut map = filled(&values);
         for value in [0.0, 1.0, 1e6, -1e7] {
             assert_eq!(map.gap(3, value, 99.0, FOREVER), 0.0);
         }
         assert!(map.gap(3, 5e6, 99.0, FOREVER) > 0.2);
+    }
+
+    #[test]
+    fn one_glitch_leaves_bins_for_everything_else() {
+        let mut map = filled(&[0.0, 1.0, 0.5, 1e12, 0.2, 0.9]);
+        let gap = map.gap(3, 2.5, 99.0, FOREVER);
+        assert!(gap > 0.2, "{gap}");
     }
 
     #[test]
@@ -239,12 +224,12 @@ mod tests {
     proptest! {
         /// Against every bin looked at, one by one.
         #[test]
-        fn nearest_equals_a_search(bins in prop::collection::vec(0usize..BINS, 1..20), place in -300f32..600.0) {
-            let mut bits = [0; WORDS];
+        fn nearest_equals_a_search(bins in prop::collection::vec(0usize..BINS, 1..20), place in -200f32..400.0) {
+            let mut bits = 0;
             bins.iter().for_each(|&bin| set(&mut bits, bin as f32));
             let distance = |&bin: &usize| (place - (bin + 1) as f32).max(bin as f32 - place).max(0.0);
             let want = bins.iter().map(distance).fold(f32::INFINITY, f32::min);
-            prop_assert_eq!(nearest(&bits, place), want);
+            prop_assert_eq!(nearest(bits, place), want);
         }
 
         #[test]

@@ -7,12 +7,16 @@ use crate::sample::CHUNK;
 
 /// Values kept.
 pub const KEPT: usize = 24;
+/// What overlaps with its own last samples is remembered this many samples later.
+const LATE: usize = 12;
 
 /// What the last values of 16 lanes add up to; where there are fewer, of those that there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Summary {
     pub max_6: Lanes,
     pub min_6: Lanes,
+    /// The same as of 12 samples ago; NaN where there are no more.
+    pub late_min_6: Lanes,
     pub min_24: Lanes,
     pub mean_6: Lanes,
     pub mean_12: Lanes,
@@ -43,10 +47,10 @@ impl Recent {
         }
     }
 
-    /// The value before the newest.
+    /// The value before the newest; the newest where it is the first.
     #[inline(always)]
     pub fn previous(&self, lane: usize) -> f32 {
-        self.values[1][lane]
+        if self.count[lane] > 1.0 { self.values[1][lane] } else { self.values[0][lane] }
     }
 
     /// Takes in one row, in which a lane that was not seen repeats its last value.
@@ -68,7 +72,9 @@ impl Recent {
     #[inline(always)]
     fn summary(&self) -> Summary {
         let newest = self.values[0];
-        let mut of = Summary { max_6: newest, min_6: newest, min_24: newest, ..Summary::default() };
+        let late_min_6 = [f32::NAN; CHUNK];
+        let mut of =
+            Summary { max_6: newest, min_6: newest, late_min_6, min_24: newest, ..Summary::default() };
         let (mut sum_6, mut sum_12, mut sum_24) = ([0.0; CHUNK], [0.0; CHUNK], [0.0; CHUNK]);
         for (row, values) in self.values.iter().enumerate() {
             for lane in 0..CHUNK {
@@ -80,8 +86,10 @@ impl Recent {
                     of.min_6[lane] = of.min_6[lane].min(value);
                     sum_6[lane] += part;
                 }
-                if row < 12 {
+                if row < LATE {
                     sum_12[lane] += part;
+                } else if row < LATE + 6 && there {
+                    of.late_min_6[lane] = value.min(of.late_min_6[lane]);
                 }
                 of.min_24[lane] = of.min_24[lane].min(value);
                 sum_24[lane] += part;
@@ -126,6 +134,7 @@ mod tests {
         assert_eq!((last.max_6[0], last.min_6[0], last.min_24[0]), (30.0, 25.0, 7.0));
         assert_eq!((last.mean_6[0], last.mean_12[0]), (27.5, 24.5));
         assert!((last.deviation_24[0] - 6.922).abs() < 1e-3);
+        assert_eq!(last.late_min_6[0], 13.0);
         assert_eq!(last.deviation_24[2], 0.0, "a lane without a value has none");
     }
 

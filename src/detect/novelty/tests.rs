@@ -1,4 +1,5 @@
 use super::*;
+use crate::detect::{Row, Tick, Univariate};
 use crate::sample::Timestamp;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -10,17 +11,16 @@ fn tick(n: usize) -> Tick {
     Tick::utc(Timestamp(n as i64 * i64::from(CADENCE_SECONDS) * 1_000), CADENCE_SECONDS)
 }
 
-/// The novelty of each value in one lane; NaN is a missed row.
+/// How new one lane is after each value; NaN is a missed row.
 fn run(values: &[f32]) -> Vec<f32> {
-    let (mut novelty, mut out) = (Novelty::default(), Vec::new());
-    novelty.grow(1);
-    let mut row = Vec::new();
-    for (n, &value) in values.iter().enumerate() {
+    let mut block = Univariate::new(CADENCE_SECONDS, 1);
+    let mut row = Row::default();
+    let step = |(n, &value): (usize, &f32)| {
         let seen = if value.is_nan() { Mask::NONE } else { Mask::ALL };
-        novelty.step(&tick(n), &[[value; CHUNK]], &[seen], &[Mask::ALL], &mut row);
-        out.push(row[0][4]);
-    }
-    out
+        block.step(&tick(n), &[[value; CHUNK]], &[seen], &[Mask::ALL], &mut row);
+        block.novelty(4)
+    };
+    values.iter().enumerate().map(step).collect()
 }
 
 fn noise(rows: usize, shape: impl Fn(usize, f32) -> f32) -> Vec<f32> {
@@ -56,7 +56,8 @@ fn sees_a_spike_a_step_a_spread_and_a_shape_that_were_never_there() {
 
 #[test]
 fn a_constant_and_a_repeated_wave_hold_nothing_new() {
-    assert!(run(&[7.0; 1_500]).iter().all(|&novelty| novelty == 0.0));
+    let constant = run(&[7.0; 1_500]);
+    assert!(constant.iter().all(|&novelty| novelty == 0.0), "{:?}", constant.iter().position(|&n| n > 0.0));
     let wave =
         run(&(0..3_000).map(|n| (n as f32 / 288.0 * std::f32::consts::TAU).sin()).collect::<Vec<f32>>());
     let late = wave[2_000..].iter().copied().fold(0.0, f32::max);
@@ -68,62 +69,24 @@ fn a_missed_row_is_no_news_and_not_a_zero() {
     let mut values = noise(800, |_, z| 100.0 + z);
     values[600..640].fill(f32::NAN);
     let out = run(&values);
-    assert!(out[600..640].iter().all(|&novelty| novelty == 0.0));
+    assert!(out[600..640].iter().all(|&novelty| novelty == out[599]));
     assert!(out[640..700].iter().all(|&novelty| novelty < 3.0), "{:?}", &out[640..700]);
 }
 
 #[test]
 fn what_may_not_be_learnt_stays_new() {
-    let values = noise(1_000, |_, z| z);
-    let mut novelty = Novelty::default();
-    novelty.grow(1);
-    let (mut row, odd) = (Vec::new(), [[40.0; CHUNK]]);
-    for (n, &value) in values.iter().enumerate() {
-        novelty.step(&tick(n), &[[value; CHUNK]], &[Mask::ALL], &[Mask::ALL], &mut row);
-    }
+    let (mut block, mut row) = (Univariate::new(CADENCE_SECONDS, 1), Row::default());
     let mut first = 0.0;
-    for n in 0..100 {
-        novelty.step(&tick(1_000 + n), &odd, &[Mask::ALL], &[Mask::NONE], &mut row);
-        first = if n == 0 { row[0][0] } else { first };
+    for (n, value) in noise(1_000, |_, z| z).into_iter().chain([40.0; 100]).enumerate() {
+        let learn = if n < 1_000 { Mask::ALL } else { Mask::NONE };
+        block.step(&tick(n), &[[value; CHUNK]], &[Mask::ALL], &[learn], &mut row);
+        first = if n == 1_000 { block.novelty(0) } else { first };
     }
-    assert!(row[0][0] > 0.9 * first && first > 1.0, "{} after {first}", row[0][0]);
-}
-
-#[test]
-fn saved_and_loaded_equals_never_stopped() {
-    let values = noise(900, |n, z| z + (n / 100) as f32);
-    let mut novelty = Novelty::default();
-    novelty.grow(2);
-    let (mut row, mut again) = (Vec::new(), Vec::new());
-    let step = |novelty: &mut Novelty, n: usize, row: &mut Vec<Lanes>| {
-        novelty.step(&tick(n), &[[values[n]; CHUNK]; 2], &[Mask::ALL; 2], &[Mask::ALL; 2], row);
-    };
-    (0..500).for_each(|n| step(&mut novelty, n, &mut row));
-    let mut loaded: Novelty = postcard::from_bytes(&postcard::to_stdvec(&novelty).unwrap()).unwrap();
-    for n in 500..900 {
-        step(&mut novelty, n, &mut row);
-        step(&mut loaded, n, &mut again);
-        assert_eq!(row, again);
-    }
-    assert_eq!(postcard::to_stdvec(&novelty).unwrap(), postcard::to_stdvec(&loaded).unwrap());
+    assert!(block.novelty(0) > 0.9 * first && first > 1.0, "{} after {first}", block.novelty(0));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
-
-    #[test]
-    fn the_lane_does_not_matter(values in prop::collection::vec(-9f32..9.0, 200), lane in 0usize..CHUNK) {
-        let (mut all, mut one) = (Novelty::default(), Novelty::default());
-        all.grow(1);
-        one.grow(1);
-        let (mut row, mut alone) = (Vec::new(), Vec::new());
-        for (n, &value) in values.iter().enumerate() {
-            let x: Lanes = std::array::from_fn(|i| if i == lane { value } else { (n * i) as f32 });
-            all.step(&tick(n), &[x], &[Mask::ALL], &[Mask::ALL], &mut row);
-            one.step(&tick(n), &[[value; CHUNK]], &[Mask::NONE.with(0, true)], &[Mask::ALL], &mut alone);
-            prop_assert_eq!(row[0][lane], alone[0][0]);
-        }
-    }
 
     #[test]
     fn no_number_makes_it_panic_or_answer_nan(values in prop::collection::vec(-1e15f32..1e15, 160)) {
