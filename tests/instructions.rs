@@ -67,6 +67,7 @@ fn assert_same(said: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "only an optimised build has vector code")]
 fn scores_of_one_signal_and_of_many_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     for columns in [1, 20] {
@@ -82,6 +83,7 @@ fn scores_of_one_signal_and_of_many_are_the_same() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "only an optimised build has vector code")]
 fn the_events_of_a_replay_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (input, config) = (folder.path().join("host.csv"), folder.path().join("foreshock.yaml"));

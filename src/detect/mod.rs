@@ -31,7 +31,6 @@ use crate::sample::{CHUNK, Mask, Timestamp};
 
 pub use entity::{EntityRow, EntityScore};
 pub use multivariate::{MultiSurprise, Multivariate, Part};
-pub use novelty::NOVELTY_MAX;
 pub use together::Together;
 pub use univariate::{Row, Univariate};
 
@@ -53,7 +52,7 @@ pub enum Kind {
     Limit,
 }
 
-/// Which detectors speak; one that does not still learns where another needs what it knows.
+/// Which detectors speak; of those that do not, derivative and season still learn, as others need what they know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detectors {
     pub derivative: bool,

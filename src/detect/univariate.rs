@@ -176,7 +176,9 @@ fn sweep(
         derivative.step(i, past, &x, seen, learn, &mut statistic[0]);
         seasonal.step(i, place, past, &x, seen, learn, &mut statistic[1], &mut z);
         let mut surprise = [[0.0; CHUNK]; DETECTORS];
-        novelty.step(i, slots, past, &x, seen, learn, &mut surprise[2]);
+        if detectors.novelty {
+            novelty.step(i, slots, past, &x, seen, learn, &mut surprise[2]);
+        }
         for k in 0..2 {
             tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, allowed, &mut surprise[k]);
         }

@@ -47,21 +47,11 @@ pub(super) fn update(
     Some(event(opened.seq - 1, at, EventKind::Updated, now))
 }
 
-/// A person has taken it on.
-pub(super) fn acknowledge(at: Timestamp, opened: &mut Opened, by: &str) -> Event {
+/// A person looks after it, or says that it is no false alarm; `said` is how people read that.
+pub(super) fn acknowledge(at: Timestamp, opened: &mut Opened, said: &str) -> Event {
     opened.acknowledged = true;
     opened.incident.state = State::Acknowledged;
-    opened.incident.summary = format!("{}; taken on by {by}", opened.incident.summary);
-    opened.told_at = at;
-    opened.seq += 1;
-    event(opened.seq - 1, at, EventKind::Updated, opened.incident.clone())
-}
-
-/// A person says that it is no false alarm.
-pub(super) fn confirm(at: Timestamp, opened: &mut Opened, by: &str) -> Event {
-    opened.acknowledged = true;
-    opened.incident.state = State::Acknowledged;
-    opened.incident.summary = format!("{}; a true alarm, says {by}", opened.incident.summary);
+    opened.incident.summary = format!("{}; {said}", opened.incident.summary);
     opened.told_at = at;
     opened.seq += 1;
     event(opened.seq - 1, at, EventKind::Updated, opened.incident.clone())

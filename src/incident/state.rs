@@ -192,7 +192,11 @@ impl IncidentState {
 
     pub(super) fn acknowledge(&mut self, at: Timestamp, id: &str, by: &str, out: &mut Vec<Event>) -> bool {
         let Some((_, case)) = self.opened_mut(id) else { return false };
-        out.extend(case.opened.as_mut().map(|opened| lifecycle::acknowledge(at, opened, by)));
+        out.extend(
+            case.opened
+                .as_mut()
+                .map(|opened| lifecycle::acknowledge(at, opened, &format!("taken on by {by}"))),
+        );
         true
     }
 
@@ -247,7 +251,11 @@ impl IncidentState {
         if !self.feedback.confirm(house, at, case) {
             return Heard::Again;
         }
-        out.extend(case.opened.as_mut().map(|opened| lifecycle::confirm(at, opened, by)));
+        out.extend(
+            case.opened
+                .as_mut()
+                .map(|opened| lifecycle::acknowledge(at, opened, &format!("a true alarm, says {by}"))),
+        );
         Heard::Taken { settle: Vec::new() }
     }
 
