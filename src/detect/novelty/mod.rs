@@ -146,8 +146,9 @@ impl Chunk {
             gaps[MAPS] = self.shapes.novelty(lane, value, learn);
             self.fade(lane, &gaps);
             let new = gaps.into_iter().filter(|&gap| gap > GAP_MIN).sum();
-            surprise[lane] = self.rarity.surprise(lane, samples, new);
+            // Where nothing is learnt all that is new stays new: it was told when it began, and is no more evidence.
             if learn {
+                surprise[lane] = self.rarity.surprise(lane, samples, new);
                 self.rarity.learn(lane, samples, new);
                 // What overlaps with its own last samples would never be far from them.
                 statistics[MIN_6] = of.late_min_6[lane];
@@ -193,7 +194,7 @@ impl Novelty {
         self.chunks.resize_with(chunks, Chunk::new);
     }
 
-    /// The surprise of each sample of chunk `i`; 0 where unseen and while warming up.
+    /// The surprise of each sample of chunk `i`; 0 where unseen or not learnt, and while warming up.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "the shape of every kernel: where, what, masks, results")]
     pub(super) fn step(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::detect::{Row, Tick, Univariate};
+use crate::detect::{Detectors, Row, Tick, Univariate};
 use crate::sample::Timestamp;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -83,6 +83,24 @@ fn what_may_not_be_learnt_stays_new() {
         first = if n == 1_000 { block.novelty(0) } else { first };
     }
     assert!(block.novelty(0) > 0.9 * first && first > 1.0, "{} after {first}", block.novelty(0));
+}
+
+/// Or a working day that an incident happens to meet keeps it open, and itself from being learnt.
+#[test]
+fn what_may_not_be_learnt_is_told_once() {
+    let (mut block, mut row) = (Univariate::new(CADENCE_SECONDS, 1), Row::default());
+    let others = ["derivative", "seasonal"].map(String::from);
+    block.detectors = Detectors::without(&others);
+    let mut surprise = |n: usize, value: f32, learn: Mask| {
+        block.step(&tick(n), &[[value; CHUNK]], &[Mask::ALL], &[learn], &mut row);
+        row.surprise[0][0]
+    };
+    for (n, value) in noise(1_000, |_, z| z).into_iter().enumerate() {
+        surprise(n, value, Mask::ALL);
+    }
+    assert!(surprise(1_000, 40.0, Mask::ALL) > 3.0);
+    assert!((1_001..1_050).all(|n| surprise(n, 60.0, Mask::NONE) == 0.0));
+    assert!(surprise(1_050, 60.0, Mask::ALL) > 3.0);
 }
 
 proptest! {
