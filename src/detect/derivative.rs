@@ -44,7 +44,17 @@ impl Derivative {
 
     /// The larger error of chunk `i`'s two trends, as a multiple of its usual size.
     #[inline(always)]
-    pub fn step(&mut self, i: usize, past: &Past, x: &Lanes, seen: Mask, learn: Mask, statistic: &mut Lanes) {
+    #[expect(clippy::too_many_arguments, reason = "the shape of every kernel: where, what, masks, results")]
+    pub fn step(
+        &mut self,
+        i: usize,
+        past: &Past,
+        edge: &Lanes,
+        x: &Lanes,
+        seen: Mask,
+        learn: Mask,
+        statistic: &mut Lanes,
+    ) {
         *statistic = [0.0; CHUNK];
         for (trend, gain) in self.chunks[i].iter_mut().zip(GAINS) {
             let mut limit = [f32::INFINITY; CHUNK];
@@ -58,12 +68,13 @@ impl Derivative {
             for lane in 0..CHUNK {
                 // What a series does unseen grows like a random walk: an error after a gap is worth less.
                 error[lane] /= (1.0 + past.gap[lane]).sqrt();
-                statistic[lane] = statistic[lane].max(trend.usual.ratio(lane, error[lane]).abs());
+                let beyond = (error[lane].abs() - edge[lane]).max(0.0);
+                statistic[lane] = statistic[lane].max(trend.usual.ratio(lane, beyond));
                 if past.gap[lane] >= GAP_ROWS && seen.has(lane) {
                     trend.holt.rest(lane, x[lane]);
                 }
             }
-            scale::learn(&mut trend.usual, &past.age, &error, learn);
+            scale::learn(&mut trend.usual, &past.age, &past.memory_samples(), &error, learn);
         }
     }
 

@@ -20,6 +20,7 @@ pub mod profile;
 pub mod seasonal;
 #[cfg(test)]
 mod shapes;
+pub mod spread;
 pub mod subspace;
 pub mod together;
 pub mod univariate;
@@ -111,6 +112,23 @@ pub struct Band {
 /// A count in f32 stays exact up to here.
 const COUNT_MAX: f32 = 10_000_000.0;
 
+/// Noise has no clock, but its size follows the week: of a series that is looked at closely, a week is remembered.
+const NOISE_MEMORY_SAMPLES: f32 = 1_000.0;
+const NOISE_MEMORY_SECONDS: f32 = 7.0 * 86_400.0;
+/// And never more than this share of a lane's past: its errors were large while its habits were unknown.
+const NOISE_MEMORY_SHARE: f32 = 1.0 / 3.0;
+
+/// The most samples that a yardstick or a tail remembers.
+fn noise_memory_max(cadence_seconds: f32) -> f32 {
+    NOISE_MEMORY_SAMPLES.max(NOISE_MEMORY_SECONDS / cadence_seconds)
+}
+
+/// How many it remembers that has learnt from `age`.
+#[inline(always)]
+fn noise_memory_samples(age: f32, memory_max: f32) -> f32 {
+    (age * NOISE_MEMORY_SHARE).clamp(NOISE_MEMORY_SAMPLES, memory_max)
+}
+
 /// How much past the 16 lanes of a chunk have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
@@ -122,13 +140,15 @@ pub struct Past {
     opening: [Lanes; 2],
     met: Lanes,
     pub cadence_seconds: f32,
+    memory_max: f32,
 }
 
 impl Past {
     fn new(cadence_seconds: u32) -> Self {
         let none = [0.0; CHUNK];
         let cadence_seconds = cadence_seconds as f32;
-        Past { age: none, gap: none, opening: [none; 2], met: none, cadence_seconds }
+        let memory_max = noise_memory_max(cadence_seconds);
+        Past { age: none, gap: none, opening: [none; 2], met: none, cadence_seconds, memory_max }
     }
 
     fn reset(&mut self, lane: usize) {
@@ -152,6 +172,19 @@ impl Past {
         }
         let (first, second) = (self.opening[0][lane], self.opening[1][lane]);
         Some(x.min(first.max(second)).max(first.min(second)))
+    }
+
+    /// Samples that yardsticks and tails remember.
+    #[inline(always)]
+    fn memory_samples(&self) -> Lanes {
+        std::array::from_fn(|lane| noise_memory_samples(self.age[lane], self.memory_max))
+    }
+
+    /// The lanes that have a past of a day.
+    #[inline(always)]
+    fn knows_a_day(&self) -> Mask {
+        let day = 86_400.0 / self.cadence_seconds;
+        (0..CHUNK).fold(Mask::NONE, |known, lane| known.with(lane, self.age[lane] >= day))
     }
 
     /// The lanes that have learnt from a sample at least.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::subspace::Subspace;
-use super::{Tick, fuse};
+use super::{Tick, fuse, noise_memory_max, noise_memory_samples};
 use crate::kernel::tail::{self, Tail};
 use crate::sample::{CHUNK, Mask};
 
@@ -71,6 +71,8 @@ pub struct Multivariate {
     tail: Tail,
     /// Rows that the tail has learnt from.
     age: f32,
+    /// As of the last row.
+    own: Vec<f32>,
 }
 
 impl Default for Multivariate {
@@ -85,6 +87,7 @@ impl Default for Multivariate {
             model: None,
             tail: Tail::GAUSSIAN,
             age: 0.0,
+            own: Vec::new(),
         }
     }
 }
@@ -124,26 +127,41 @@ impl Multivariate {
         }
     }
 
+    /// Of each column's deviation in the last row, the share that the other columns do not explain.
+    pub fn own(&self, column: usize) -> f32 {
+        self.own.get(column).copied().unwrap_or(1.0)
+    }
+
     /// Scores one row of standardised residuals, a column each (NaN is missing), then learns from it if `learn`.
     pub fn step(&mut self, tick: &Tick, z: &[f32], learn: bool) -> MultiSurprise {
         let row: Vec<f32> =
             z.iter().take(self.columns.len()).map(|z| z.clamp(-EVIDENCE_MAX, EVIDENCE_MAX)).collect();
-        let answer = self.score(&row, learn);
+        let answer = self.score(&row, noise_memory_max(tick.cadence_seconds as f32), learn);
         if learn {
             self.keep(tick, &row);
         }
         answer
     }
 
-    fn score(&mut self, row: &[f32], learn: bool) -> MultiSurprise {
+    fn score(&mut self, row: &[f32], memory_max: f32, learn: bool) -> MultiSurprise {
         let Some(view) = self.model.as_ref().and_then(|model| model.view(row)) else {
+            self.own.clear();
             return MultiSurprise::default();
         };
+        view.own(&mut self.own);
         let mut statistics = [0.0; CHUNK];
         statistics[..3].copy_from_slice(&[view.unexplained(), view.largest(), view.along()]);
         let mut surprises = [0.0; CHUNK];
         let learn = if learn { LANES } else { Mask::NONE };
-        tail::step(&mut self.tail, &[self.age; CHUNK], &statistics, LANES, learn, &mut surprises);
+        tail::step(
+            &mut self.tail,
+            &[self.age; CHUNK],
+            &[noise_memory_samples(self.age, memory_max); CHUNK],
+            &statistics,
+            LANES,
+            learn,
+            &mut surprises,
+        );
         if !learn.is_empty() {
             self.age += 1.0;
         }

@@ -29,6 +29,8 @@ const DRIFT_SECONDS: f32 = 6.0 * 3600.0;
 const MEAN_SECONDS: f32 = 12.0 * 3600.0;
 /// Weight of the newest residual in the mean over a few samples.
 const SMOOTH: f32 = 0.25;
+/// A change of so many deviations from one half of an hour to the next is an edge.
+const EDGE: f32 = 2.0;
 /// A residual enters what is learnt as at most this many deviations.
 const WINSOR: f32 = 4.0;
 
@@ -116,6 +118,17 @@ impl Seasonal {
         Expected { value: day.value + shift, low: day.low + shift, high: day.high + shift, day }
     }
 
+    /// By how much lanes of chunk `i` usually change around this time of the day, up or down, where that is a habit with
+    /// an edge and not what a wandering series happened to do.
+    #[inline(always)]
+    pub fn edge(&self, i: usize, place: Place) -> Lanes {
+        std::array::from_fn(|lane| {
+            let day = self.day.usual(i, lane, place.day);
+            let edge = day.high - day.low;
+            if edge > EDGE * self.chunks[i].usual.value(lane) { edge } else { 0.0 }
+        })
+    }
+
     /// The statistic of every lane of chunk `i`, and its residual in deviations (0 where unseen).
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "the shape of every kernel: where, what, masks, results")]
@@ -161,8 +174,8 @@ impl Seasonal {
             }
         }
         let chunk = &mut self.chunks[i];
-        scale::learn(&mut chunk.usual, &past.age, &residual, learn);
-        scale::learn(&mut chunk.usual_smooth, &past.age, &smooth, learn);
+        scale::learn(&mut chunk.usual, &past.age, &past.memory_samples(), &residual, learn);
+        scale::learn(&mut chunk.usual_smooth, &past.age, &past.memory_samples(), &smooth, learn);
     }
 
     /// What a lane is expected to be at a tick, and the size of its usual residual.

@@ -169,10 +169,14 @@ fn day(seed: u64, from: u32, to: u32) -> impl Iterator<Item = f32> {
 #[test]
 fn a_backup_that_is_missed_surprises_and_one_that_runs_does_not() {
     let mut watch = Watch::every(300);
+    let mut odd = Vec::new();
     for seed in 0..20 {
         let surprises = watch.feed(day(seed, 3_600, 7_200));
-        assert!(seed < 10 || surprises.iter().filter(|&&s| s > 3.0).count() <= 2, "day {seed}");
+        let odd_today = (0..).zip(surprises).filter(|(_, s)| seed >= 10 && *s > 3.0);
+        odd.extend(odd_today.map(|(place, s): (usize, f32)| (seed, place, s)));
     }
+    // Of 2,880 values, one in a thousand is 3; how much is usual at an hour is known from a few days.
+    assert!(odd.len() <= 12, "{odd:?}");
     let surprises = watch.feed(day(20, 0, 0));
     assert!(peak(&surprises[2..12]) > 3.0, "missed: {:.1?}", &surprises[..14]);
     watch.feed(day(21, 3_600, 7_200));

@@ -224,6 +224,17 @@ fn orthonormalise(bundle: &mut [Bundle]) {
 }
 
 impl View {
+    /// Of each column's deviation, the share that the others do not explain, as a ratio of squares in usual deviations,
+    /// 0..=1.
+    pub fn own(&self, shares: &mut Vec<f32>) {
+        shares.clear();
+        let share = |(left, moved): (&f32, &f32)| {
+            let whole = moved * moved;
+            if whole > 0.0 { (left * left / whole).min(1.0) } else { 1.0 }
+        };
+        shares.extend(self.residual.iter().zip(&self.moved).map(share));
+    }
+
     /// Root mean square of what is unexplained: the root of Q a column.
     pub fn unexplained(&self) -> f32 {
         (self.residual.iter().map(|r| r * r).sum::<f32>() / self.seen as f32).sqrt()

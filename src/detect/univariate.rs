@@ -9,6 +9,7 @@ use super::derivative::Derivative;
 use super::fuse::of_two;
 use super::novelty::{Novelty, Slots};
 use super::seasonal::{self, Seasonal};
+use super::spread::{self, Spread};
 use super::{Band, Detectors, Kind, Past, Tick};
 use crate::kernel::Lanes;
 use crate::kernel::tail::{self, SURPRISE_MAX, Tail};
@@ -42,6 +43,7 @@ impl Row {
 pub struct Univariate {
     derivative: Derivative,
     seasonal: Seasonal,
+    spread: Spread,
     novelty: Novelty,
     /// Of the derivative's and of the season's statistic.
     tails: Vec<[Tail; 2]>,
@@ -64,6 +66,7 @@ impl Univariate {
         let mut univariate = Univariate {
             derivative: Derivative::default(),
             seasonal: Seasonal::default(),
+            spread: Spread::default(),
             novelty: Novelty::default(),
             tails: Vec::new(),
             past: Vec::new(),
@@ -79,6 +82,7 @@ impl Univariate {
         let chunks = chunks.max(self.past.len());
         self.derivative.grow(chunks);
         self.seasonal.grow(chunks);
+        self.spread.grow(chunks);
         self.novelty.grow(chunks);
         self.tails.resize(chunks, [Tail::GAUSSIAN; 2]);
         self.past.resize(chunks, Past::new(self.cadence_seconds));
@@ -105,7 +109,8 @@ impl Univariate {
                 }
             }
         }
-        sweep(self, place, Slots::of(tick), x, seen, learn, row);
+        let when = When { season: place, hour: spread::Place::of(tick), habits: Slots::of(tick) };
+        sweep(self, when, x, seen, learn, row);
     }
 
     /// Forgets a lane: another series takes it.
@@ -117,6 +122,7 @@ impl Univariate {
     fn seed(&mut self, lane: usize, x: f32) {
         self.derivative.seed(lane, x);
         self.seasonal.seed(lane, x);
+        self.spread.reset(lane);
         self.novelty.seed(lane, x);
         for tail in &mut self.tails[lane / CHUNK] {
             tail.reset(lane % CHUNK);
@@ -135,7 +141,9 @@ impl Univariate {
     /// Where the lane is expected at `tick`, in normalised units: it leaves the band one time in a thousand.
     pub fn band(&self, lane: usize, tick: &Tick) -> Band {
         let (expected, usual) = self.seasonal.expected(lane, self.seasonal.place(tick));
-        let reach = usual * self.tails[lane / CHUNK][SEASONAL].statistic_at(lane % CHUNK, BAND_SURPRISE);
+        let wide = self.spread.at(lane / CHUNK, spread::Place::of(tick))[lane % CHUNK];
+        let reach =
+            wide * usual * self.tails[lane / CHUNK][SEASONAL].statistic_at(lane % CHUNK, BAND_SURPRISE);
         Band {
             expected: f64::from(expected),
             low: f64::from(expected - reach),
@@ -154,17 +162,17 @@ impl Univariate {
     }
 }
 
+/// Where a tick lies, as each detector sees the day and the week.
+#[derive(Clone, Copy)]
+struct When {
+    season: seasonal::Place,
+    hour: spread::Place,
+    habits: Slots,
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn sweep(
-    block: &mut Univariate,
-    place: seasonal::Place,
-    slots: Slots,
-    x: &[Lanes],
-    seen: &[Mask],
-    learn: &[Mask],
-    row: &mut Row,
-) {
-    let Univariate { derivative, seasonal, novelty, tails, past, detectors, .. } = block;
+fn sweep(block: &mut Univariate, when: When, x: &[Lanes], seen: &[Mask], learn: &[Mask], row: &mut Row) {
+    let Univariate { derivative, seasonal, spread, novelty, tails, past, detectors, .. } = block;
     let on = [detectors.derivative, detectors.seasonal, detectors.novelty];
     for i in 0..past.len() {
         let past = &mut past[i];
@@ -173,14 +181,23 @@ fn sweep(
         let (seen, allowed) = (seen[i].and(finite).and(past.known()), learn[i]);
         let learn = seen.and(allowed);
         let (mut statistic, mut z) = ([[0.0; CHUNK]; 2], [0.0; CHUNK]);
-        derivative.step(i, past, &x, seen, learn, &mut statistic[0]);
-        seasonal.step(i, place, past, &x, seen, learn, &mut statistic[1], &mut z);
+        derivative.step(i, past, &seasonal.edge(i, when.season), &x, seen, learn, &mut statistic[0]);
+        seasonal.step(i, when.season, past, &x, seen, learn, &mut statistic[1], &mut z);
+        let wide = spread.at(i, when.hour);
+        spread.learn(i, when.hour, &past.age, &z, learn.and(past.knows_a_day()));
+        for lane in 0..CHUNK {
+            for statistic in &mut statistic {
+                statistic[lane] /= wide[lane];
+            }
+            z[lane] /= wide[lane];
+        }
+        let memory = past.memory_samples();
         let mut surprise = [[0.0; CHUNK]; DETECTORS];
         if detectors.novelty {
-            novelty.step(i, slots, past, &x, seen, learn, &mut surprise[2]);
+            novelty.step(i, when.habits, past, &x, seen, learn, &mut surprise[2]);
         }
         for k in 0..2 {
-            tail::step(&mut tails[i][k], &past.age, &statistic[k], seen, allowed, &mut surprise[k]);
+            tail::step(&mut tails[i][k], &past.age, &memory, &statistic[k], seen, allowed, &mut surprise[k]);
         }
         for lane in 0..CHUNK {
             let (fused, oddest) = fuse(surprise.map(|lanes: Lanes| lanes[lane]), on);

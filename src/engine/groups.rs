@@ -74,6 +74,13 @@ impl Groups {
         }
     }
 
+    /// Of the last deviation of a lane, the share that other signals of its entity do not explain.
+    pub(super) fn own(&self, lane: LaneRef) -> f32 {
+        let Some(&(entity, cadence_seconds, index, column)) = self.columns.get(&lane) else { return 1.0 };
+        let group = self.by_entity.get(&(entity, cadence_seconds)).and_then(|groups| groups.get(index));
+        group.map_or(1.0, |group| group.relations.own(column))
+    }
+
     /// One row for each group that is due. What is odd is told of the signal that has the largest part in it.
     pub(super) fn step(
         &mut self,

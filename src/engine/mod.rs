@@ -254,6 +254,7 @@ impl Engine {
                 low: now.low,
                 high: now.high,
                 surprise: odd.surprise,
+                own: now.own,
                 detector: odd.detector,
             })
         };
@@ -323,6 +324,7 @@ impl Engine {
                 low: mover.low,
                 high: mover.high,
                 surprise: mover.surprise as f32,
+                own: 1.0,
                 detector: mover.detector,
             })
         });

@@ -131,7 +131,16 @@ mod tests {
 
     fn seen(row: i64, value: f64, expected: f64, surprise: f32) -> Observed {
         let [low, high] = [expected - 3.0, expected + 3.0];
-        Observed { at: Timestamp(row * 15_000), value, expected, low, high, surprise, has_data: true }
+        Observed {
+            at: Timestamp(row * 15_000),
+            value,
+            expected,
+            low,
+            high,
+            surprise,
+            own: 1.0,
+            has_data: true,
+        }
     }
 
     /// Steps until the series has settled, at most `rows`; gives after how many, and the shifts on the way.

@@ -37,6 +37,8 @@ pub(super) struct Seen {
     pub last: Option<Sample>,
     pub band: Band,
     pub surprise: f32,
+    /// The share of it that is its own, and not of other signals of its entity.
+    pub own: f32,
     pub state: SeriesState,
 }
 
@@ -173,6 +175,7 @@ impl Shard {
             last: None,
             band: Band { expected: f64::NAN, low: f64::NAN, high: f64::NAN },
             surprise: 0.0,
+            own: 1.0,
             state,
         };
         let Some(home) = self.head.lane_of(series) else { return Some(unknown) };
@@ -186,7 +189,7 @@ impl Shard {
         let band = watch.univariate.band(home.lane, &tick);
         let raw = |x: f64| block.raw(home.lane, x as f32);
         let band = Band { expected: raw(band.expected), low: raw(band.low), high: raw(band.high) };
-        Some(Seen { last: block.last(home.lane), band, surprise, state })
+        Some(Seen { last: block.last(home.lane), band, surprise, own: self.groups.own(home), state })
     }
 
     /// Moves what is usual for a series by so much, in its own unit: it is meant to be elsewhere from now on.

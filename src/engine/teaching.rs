@@ -114,7 +114,7 @@ fn after_an_incident_the_old_normal_is_normal_and_a_repeat_as_odd_as_the_first_t
         let [first, second] = site.opened()[..] else { panic!("{:#?}", site.events) };
         let [first, second] = [first, second].map(|incident| site.engine.weight(&incident.id).unwrap());
         // What was met in the rows before the incident opened is no longer new.
-        assert!(second > 0.8 * first && first > 100.0, "{first}, then {second}");
+        assert!(second > 0.8 * first && first > 40.0, "{first}, then {second}");
     }
 }
 
@@ -190,7 +190,7 @@ fn a_closed_incident_can_be_called_false_and_true_again() {
 
 /// The evidence that a page takes after one incident, taken on by somebody, on which `verdict` was said.
 fn page_after(acknowledged: bool, verdict: Option<Verdict>) -> f64 {
-    let mut site = Site::after_days(Settings { pages_per_week: 0.05, ..settings() }, 2);
+    let mut site = Site::after_days(Settings { pages_per_week: 0.05, ..settings() }, 4);
     site.run(20, hour_off);
     let (incident, by) = (only(&site).id, String::from("ann"));
     if acknowledged {
@@ -213,7 +213,7 @@ fn the_budget_counts_what_people_say() {
         page_after(true, Some(Verdict::FalseAlarm)),
         page_after(false, Some(Verdict::TrueAlarm)),
     ];
-    assert!(page[0] > 50.0 && page[1] < 10.0 && page[2] > 50.0 && page[3] < 10.0, "{page:?}");
+    assert!(page[0] > 30.0 && page[1] < 10.0 && page[2] > 30.0 && page[3] < 10.0, "{page:?}");
 }
 
 #[test]

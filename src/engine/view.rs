@@ -73,6 +73,7 @@ impl View for EngineView<'_> {
             low: seen.band.low,
             high: seen.band.high,
             surprise: seen.surprise,
+            own: seen.own,
             has_data: seen.state == SeriesState::Live,
         })
     }

@@ -6,25 +6,47 @@
 //! (past cases at least as heavy + a week's worth of what chance gives) / (weeks watched + one week)
 //! ```
 //!
-//! meets the budget. Chance: the evidence of one series is a random walk with a drift down (`mover`), whose
-//! excursions beyond w are about as frequent as `looks · 10^(-0.92 w)`; 0.92 solves `1 - θ = 10^(-1.2 θ)` for
-//! surprises that are exponential and a drift of 1.2. So a site begins with a threshold from the number of
-//! looks alone, and what its own past shows takes over within weeks. A case in which several signs of a known
-//! fault agreed, or that a person took on, was no false alarm and isn't counted.
+//! meets the budget. Chance: a weight is in decades, so that of one series passes w in a share of `10^-w` of its runs,
+//! of about twenty values each. What moves on one host is not independent, which is taken for half of the decades. So
+//! a site begins with a threshold from the number of looks alone, and its own past takes over within weeks.
+//!
+//! The past seldom reaches as far as the budget: who wants one page a month and was watched for two weeks asks for a
+//! weight that has not been seen. The heaviest twenty cases have an exponential tail, as sums of decades do, and beyond
+//! them it goes on, at the scale that their median tells, since one huge case says little of others (it counts for itself); what twenty know of its scale is uncertain, so the predictive distribution is taken (with the scale
+//! unknown it is a Lomax: Geisser 1993), which asks for a little more than the estimate would.
+//!
+//! All that is an estimate, so a slow loop watches what really fired: each false ticket or page raises what the next one
+//! takes, and quiet time lowers it, at a rate that holds still where the budget is just used up (Robbins and Monro
+//! 1951). For pages it only ever raises: a page that nobody needed to get is no loss.
+//!
+//! A case in which several signs of a known fault agreed, or that a person took on, was no false alarm and isn't
+//! counted.
 
 use serde::{Deserialize, Serialize};
 
+use super::case::USUAL_RARITY;
 use crate::sample::Timestamp;
 
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
-/// Decades of rarity for one of evidence.
-const DECADES: f64 = 0.92;
-/// A lone value, however odd, weighs 10.8 at most; what no site should hear of stays below this.
-const THRESHOLD_MIN: f64 = 7.5;
+/// Of a case's decades, what counts as independent.
+const INDEPENDENT: f64 = 0.5;
+/// Values of a run.
+const RUN_VALUES: f64 = 20.0;
+/// What no site should hear of stays below this: a lone value, however odd, weighs about half as much.
+const THRESHOLD_MIN: f64 = 5.0;
+/// Cases whose weights say how the tail goes on, and how few say nothing.
+const TAIL_CASES: f64 = 20.0;
+const TAIL_CASES_MIN: f64 = 5.0;
 const BIN: f64 = 0.5;
 const BINS: usize = 512;
 /// The past counts half after this.
 const HALF_LIFE_WEEKS: f64 = 8.0;
+/// What one that fired raises, and how far the loop goes either way.
+const LOOP_STEP: f64 = 0.25;
+const LOOP_DOWN_MAX: f64 = 3.0;
+const LOOP_UP_MAX: f64 = 6.0;
+/// Before a site's days are known everything is odd, which says nothing of later.
+const STRANGE_WEEKS: f64 = 3.0 / 7.0;
 /// A longer silence was not watched.
 const GAP_MS_MAX: i64 = 3_600_000;
 
@@ -36,7 +58,7 @@ pub struct Budget {
 }
 
 /// The weight that a case needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Thresholds {
     pub ticket: f64,
     pub page: f64,
@@ -49,17 +71,27 @@ pub(super) struct Past {
     cases: Vec<f64>,
     weeks: f64,
     newest: Option<Timestamp>,
+    /// Weeks since the beginning that were watched; they do not fade.
+    age_weeks: f64,
+    /// What the loop adds to the estimates.
+    fired: Thresholds,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Past { cases: vec![0.0; BINS], weeks: 0.0, newest: None }
+        Past {
+            cases: vec![0.0; BINS],
+            weeks: 0.0,
+            newest: None,
+            age_weeks: 0.0,
+            fired: Thresholds { ticket: 0.0, page: 0.0 },
+        }
     }
 }
 
 impl Past {
     /// Time passes, and what is long ago counts less.
-    pub fn advance(&mut self, at: Timestamp) {
+    pub fn advance(&mut self, at: Timestamp, budget: Budget) {
         let Some(newest) = self.newest else {
             self.newest = Some(at);
             return;
@@ -71,6 +103,13 @@ impl Past {
         }
         self.newest = Some(at);
         let weeks = passed_ms.min(GAP_MS_MAX) as f64 / WEEK_MS;
+        self.age_weeks += weeks;
+        if self.age_weeks < STRANGE_WEEKS {
+            return;
+        }
+        let Thresholds { ticket, page } = &mut self.fired;
+        *ticket = (*ticket - LOOP_STEP * budget.tickets_per_week * weeks).max(-LOOP_DOWN_MAX);
+        *page = (*page - LOOP_STEP * budget.pages_per_week * weeks).max(0.0);
         let keep = libm::exp2(-weeks / HALF_LIFE_WEEKS);
         self.weeks = self.weeks * keep + weeks;
         for count in &mut self.cases {
@@ -80,8 +119,19 @@ impl Past {
 
     /// A case of this weight has ended and meant nothing.
     pub fn record(&mut self, weight: f64) {
+        if self.age_weeks < STRANGE_WEEKS {
+            return;
+        }
         let bin = ((weight / BIN) as usize).min(BINS - 1);
         self.cases[bin] += 1.0;
+    }
+
+    /// People were told of a case that meant nothing.
+    pub fn fire(&mut self, is_page: bool) {
+        self.fired.ticket = (self.fired.ticket + LOOP_STEP).min(LOOP_UP_MAX);
+        if is_page {
+            self.fired.page = (self.fired.page + LOOP_STEP).min(LOOP_UP_MAX);
+        }
     }
 
     /// A case recorded this long ago did mean something.
@@ -93,22 +143,62 @@ impl Past {
 
     /// `looks` is how many values a week are judged.
     pub fn thresholds(&self, budget: Budget, looks: f64) -> Thresholds {
-        let page = self.threshold(budget.pages_per_week, looks);
-        Thresholds { ticket: self.threshold(budget.tickets_per_week, looks).min(page), page }
+        let page = self.threshold(budget.pages_per_week, looks) + self.fired.page;
+        let ticket = self.threshold(budget.tickets_per_week, looks) + self.fired.ticket;
+        Thresholds { ticket: ticket.clamp(THRESHOLD_MIN, page), page }
     }
 
     /// The lowest weight that meaningless cases exceed at most so often.
     fn threshold(&self, per_week: f64, looks: f64) -> f64 {
-        let mut heavier = 0.0;
-        for bin in (0..BINS).rev() {
+        let tail = self.tail();
+        let mut heavier = self.cases.iter().sum::<f64>();
+        for bin in 0..BINS {
             let weight = bin as f64 * BIN;
-            let chance = looks * libm::exp10(-DECADES * weight);
-            heavier += self.cases[bin];
-            if (heavier + chance) / (self.weeks + 1.0) > per_week {
-                return (weight + BIN).max(THRESHOLD_MIN);
+            let chance = looks / RUN_VALUES * libm::exp10(-USUAL_RARITY - INDEPENDENT * weight);
+            let expected = tail.filter(|tail| weight > tail.begin).map_or(0.0, |tail| tail.beyond(weight));
+            let past = heavier.max(expected);
+            if (past + chance) / (self.weeks + 1.0) <= per_week {
+                return weight.max(THRESHOLD_MIN);
             }
+            heavier -= self.cases[bin];
         }
-        THRESHOLD_MIN
+        BINS as f64 * BIN
+    }
+
+    /// How the heaviest cases are spread; `None` where there are too few to say.
+    fn tail(&self) -> Option<Tail> {
+        // The lowest bin of the so many heaviest, and how many there are from it on.
+        let heaviest = |count: f64| {
+            let mut cases = 0.0;
+            for bin in (0..BINS).rev() {
+                cases += self.cases[bin];
+                if cases >= count {
+                    return (bin as f64 * BIN, cases);
+                }
+            }
+            (0.0, cases)
+        };
+        let (begin, cases) = heaviest(TAIL_CASES);
+        let (middle, _) = heaviest(cases / 2.0);
+        let mean_excess = (middle + BIN / 2.0 - begin) / std::f64::consts::LN_2;
+        (cases >= TAIL_CASES_MIN).then_some(Tail { begin, cases, mean_excess })
+    }
+}
+
+/// The heaviest cases of the past.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// What they weigh at least.
+    begin: f64,
+    cases: f64,
+    mean_excess: f64,
+}
+
+impl Tail {
+    /// How many to expect, in as much time again, that weigh at least so much.
+    fn beyond(&self, weight: f64) -> f64 {
+        let reach = (weight - self.begin) / (self.cases * self.mean_excess);
+        self.cases * libm::pow(1.0 + reach, -self.cases)
     }
 }
 
@@ -124,7 +214,7 @@ mod tests {
         let mut past = Past::default();
         let mut at = Timestamp(0);
         for _ in 0..(weeks * 168.0) as usize {
-            past.advance(at);
+            past.advance(at, BUDGET);
             at = at.plus_ms(GAP_MS_MAX);
         }
         cases.iter().for_each(|&weight| past.record(weight));
@@ -143,7 +233,7 @@ mod tests {
     #[test]
     fn a_noisy_past_raises_the_threshold_above_it() {
         let noisy = watched(4.0, &[30.0; 20]).thresholds(BUDGET, LOOKS);
-        assert_eq!(noisy.page, 30.5);
+        assert_eq!(noisy.page, 31.0);
         let one_a_month = watched(4.0, &[30.0]).thresholds(BUDGET, LOOKS);
         assert!(one_a_month.page < 9.5, "one in four weeks is within the budget: {one_a_month:?}");
     }
@@ -166,7 +256,7 @@ mod tests {
         let mut at = past.newest.unwrap();
         for _ in 0..48 * 168 {
             at = at.plus_ms(GAP_MS_MAX);
-            past.advance(at);
+            past.advance(at, BUDGET);
         }
         assert!(past.threshold(1.0, LOOKS) < 10.0);
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Thresholds;
 use super::event::{Incident, Prediction, Severity};
-use super::mover::Track;
+use super::mover::{Evidence, Track};
 use super::watch::{Watches, still};
 use super::{House, View};
 use crate::predict::limit::TimeToLimit;
@@ -16,6 +16,8 @@ use crate::predict::signature::{Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
 
+/// Of the series of a host one or another is always as rare as this.
+pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
 const FAULT_PROBABILITY: f64 = 0.5;
 /// A remedy isn't called while a hypothesis this probable forbids it.
@@ -96,16 +98,22 @@ impl Case {
         !self.tracks.is_empty() && self.tracks.values().all(|track| house.paused.contains(&track.entity))
     }
 
-    /// The joint evidence. Series of one name on one entity (the cores of a processor) count as the
-    /// strongest of them; distinct ones add as squares, since what breaks together is not independent:
-    /// four equal movers weigh twice one.
+    /// The joint evidence, in decades: how rare it is that so many series stray so far at the same time.
+    ///
+    /// Each adds by how many decades what is its own is rarer than what some series of a host does at any time. Series
+    /// of one name on one entity (the cores of a processor) count as the strongest of them. Where most of it is
+    /// explained by the others, as in a busy hour, the strongest still counts whole.
     pub fn evidence(&self) -> f64 {
-        let mut distinct: BTreeMap<(EntityId, &str), f64> = BTreeMap::new();
+        let mut distinct: BTreeMap<(EntityId, &str), Evidence> = BTreeMap::new();
         for track in self.tracks.values() {
+            let rarity = track.rarity;
             let strongest = distinct.entry((track.entity, track.labels.name())).or_default();
-            *strongest = strongest.max(track.evidence);
+            strongest.whole = strongest.whole.max(rarity.whole - USUAL_RARITY);
+            strongest.own = strongest.own.max(rarity.own - USUAL_RARITY);
         }
-        distinct.values().map(|e| e * e).sum::<f64>().sqrt()
+        let own: f64 = distinct.values().map(|e| e.own).sum();
+        let strongest = |part: fn(&Evidence) -> f64| distinct.values().map(part).fold(0.0, f64::max);
+        own + (strongest(|e| e.whole) - strongest(|e| e.own)).max(0.0)
     }
 
     /// Weighs the evidence and what the packs know of it. Raises `peak`.
@@ -194,7 +202,7 @@ fn predict(
         Some((times.min_by_key(|t| t.at)?, fault.users.clone()))
     });
     let (time, what) = impact.or_else(|| {
-        let limits = story.iter().filter_map(|track| {
+        let limits = story.iter().filter(|track| track.heads.is_some()).filter_map(|track| {
             let signal = track.signal?;
             let time = watches.forecast(house, view, track.entity, signal.signal, None)?;
             Some((time, reached(house, signal)?))

@@ -190,7 +190,7 @@ impl Excuses {
 
     /// Whether a relation that looks broken is the company of what is excused now on the same entity.
     pub fn is_company(&self, finding: &Finding) -> bool {
-        let mut runs = self.runs.values().filter(|run| run.is_real());
+        let mut runs = self.runs.values().filter(|run| run.is_run());
         finding.is_relation() && runs.any(|run| run.entity == finding.entity)
     }
 
@@ -199,7 +199,7 @@ impl Excuses {
         self.runs.retain(|series, run| {
             let Some(now) = view.now(*series) else { return false };
             run.take(now);
-            if run.is_real() { run.calm < house.settings.calm_values } else { run.evidence > 0.0 }
+            if run.is_run() { run.calm < house.settings.calm_values } else { run.evidence.whole > 0.0 }
         });
     }
 
@@ -297,7 +297,8 @@ mod tests {
     fn value(off: f64, surprise: f32) -> Value {
         let value = 100.0 + off;
         let [expected, low, high] = [100.0, 97.0, 103.0];
-        let now = Observed { at: Timestamp(0), value, expected, low, high, surprise, has_data: true };
+        let now =
+            Observed { at: Timestamp(0), value, expected, low, high, surprise, own: 1.0, has_data: true };
         Value { now, is_relation: false, lasts_ms: 0 }
     }
 

@@ -13,6 +13,7 @@ pub mod event;
 mod excuse;
 mod explain;
 mod feedback;
+mod habit;
 mod id;
 mod lifecycle;
 mod mover;
@@ -56,6 +57,8 @@ pub struct Finding {
     pub low: f64,
     pub high: f64,
     pub surprise: f32,
+    /// As `Observed::own`.
+    pub own: f32,
     pub detector: Kind,
 }
 
@@ -81,6 +84,8 @@ pub struct Observed {
     pub low: f64,
     pub high: f64,
     pub surprise: f32,
+    /// The share of the surprise that other signals of the entity do not explain, 0..=1.
+    pub own: f32,
     /// False once nothing came where something was due.
     pub has_data: bool,
 }
@@ -175,6 +180,7 @@ impl Incidents {
     ) -> Option<SignalRef> {
         let (house, state) = self.parts();
         let signal = house.table.resolve(labels);
+        state.habits.admit(series);
         if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
             state.drops.watched += 1;
         }

@@ -3,12 +3,14 @@
 //! Evidence is a sum over values with a drift (Page's CUSUM, 1954): each adds its surprise less 1.2, what is
 //! there fades by a twentieth, and it never falls below nothing. Ordinary values (mean surprise 0.43) pull it
 //! down, so a lone spike is soon forgotten, while 3.5, 4, 4.5, 5 in a row are decisive.
+//! It is kept twice: of the surprises whole, and of their part that no other signal of the entity explains. A host
+//! with much to do is odd in twenty series and is one piece of news.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Observed};
+use super::{FINDING_SURPRISE_MIN, Finding, Observed};
 use crate::detect::Kind;
 use crate::predict::pack::Movement;
 use crate::predict::signals::SignalRef;
@@ -20,8 +22,35 @@ const KEEP: f64 = 0.95;
 const SURPRISE_MAX: f32 = 12.0;
 /// A value below this is calm.
 const CALM_SURPRISE: f32 = 3.0;
-/// From here on a series is part of the story, and stays in it.
-const REAL_EVIDENCE: f64 = 3.0;
+/// Between two values at most so much time counts as strayed.
+const STRAYED_SECONDS_MAX: f64 = 600.0;
+/// A run with less evidence may be a lone odd value.
+const RUN_EVIDENCE: f64 = 3.0;
+/// From here on a series is part of the story, and stays in it: it strays so far for a minute of two days.
+const REAL_RARITY: f64 = 3.5;
+
+/// Something about all of what is odd about a series, and about the part that is its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Evidence {
+    pub whole: f64,
+    /// At most as much as the whole.
+    pub own: f64,
+}
+
+impl Evidence {
+    pub fn add(&mut self, other: Evidence) {
+        self.whole += other.whole;
+        self.own += other.own;
+    }
+
+    /// One more value.
+    fn take(&mut self, surprise: f64, own: f64) {
+        self.whole = (KEEP * self.whole + surprise - DRIFT).max(0.0);
+        if self.own > 0.0 || own >= f64::from(FINDING_SURPRISE_MIN) {
+            self.own = (KEEP * self.own + own - DRIFT).max(0.0).min(self.whole);
+        }
+    }
+}
 
 /// The run of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,8 +65,16 @@ pub(super) struct Track {
     /// The value furthest off its course: see `is_worse`.
     pub worst: Observed,
     pub detector: Kind,
-    pub evidence: f64,
+    pub evidence: Evidence,
+    /// Of the whole.
     pub peak: f64,
+    /// How rare the evidence is: see `habit`.
+    pub rarity: Evidence,
+    /// The most that of the whole has been.
+    pub rarity_peak: f64,
+    /// For how long there has been evidence, and its integral over that time.
+    pub strayed_seconds: Evidence,
+    pub evidence_seconds: Evidence,
     /// Values in a row that were calm.
     pub calm: u32,
     /// It has headed for a hard limit, this way.
@@ -57,8 +94,12 @@ impl Track {
             since: finding.at,
             worst: observed(finding),
             detector: finding.detector,
-            evidence: 0.0,
+            evidence: Evidence::default(),
             peak: 0.0,
+            rarity: Evidence::default(),
+            rarity_peak: 0.0,
+            strayed_seconds: Evidence::default(),
+            evidence_seconds: Evidence::default(),
             calm: 0,
             heads: None,
             by_limit: false,
@@ -70,8 +111,10 @@ impl Track {
 
     /// It is known to be part of a story that was told.
     pub fn confirm(&mut self) {
-        self.evidence = self.evidence.max(REAL_EVIDENCE);
-        self.peak = self.peak.max(self.evidence);
+        self.evidence.whole = self.evidence.whole.max(RUN_EVIDENCE);
+        self.evidence.own = self.evidence.own.max(RUN_EVIDENCE);
+        self.peak = self.peak.max(self.evidence.whole);
+        self.rarity_peak = self.rarity_peak.max(REAL_RARITY);
     }
 
     pub fn take_finding(&mut self, finding: &Finding) {
@@ -85,13 +128,14 @@ impl Track {
         if now.at <= self.seen_at || !now.surprise.is_finite() {
             return false;
         }
+        self.count_time(now.at);
         self.seen_at = now.at;
         let surprise = now.surprise.min(SURPRISE_MAX);
-        self.evidence = (KEEP * self.evidence + f64::from(surprise) - DRIFT).max(0.0);
-        self.peak = self.peak.max(self.evidence);
+        self.evidence.take(f64::from(surprise), f64::from(surprise * now.own));
+        self.peak = self.peak.max(self.evidence.whole);
         // A lone odd value ends no calm, or of many movers one would always keep the incident open. No data is no calm.
         if surprise >= CALM_SURPRISE {
-            if self.evidence >= REAL_EVIDENCE {
+            if self.evidence.whole >= RUN_EVIDENCE {
                 self.calm = 0;
             }
         } else if now.has_data {
@@ -104,9 +148,32 @@ impl Track {
         is_worst
     }
 
-    /// Whether it is part of the story, and not a lone odd value.
+    /// Until a new value the evidence was what it is now.
+    fn count_time(&mut self, at: Timestamp) {
+        if self.seen_at == Timestamp::MIN {
+            return;
+        }
+        let seconds = (at.since(self.seen_at) as f64 / 1000.0).min(STRAYED_SECONDS_MAX);
+        let Evidence { whole, own } = self.evidence;
+        let strayed = |evidence: f64| if evidence > 0.0 { seconds } else { 0.0 };
+        self.strayed_seconds.add(Evidence { whole: strayed(whole), own: strayed(own) });
+        self.evidence_seconds.add(Evidence { whole: whole * seconds, own: own * seconds });
+    }
+
+    /// What its evidence is worth, given what the series usually does.
+    pub fn weigh(&mut self, rarity: Evidence) {
+        self.rarity = rarity;
+        self.rarity_peak = self.rarity_peak.max(rarity.whole);
+    }
+
+    /// Whether it is more than a lone odd value.
+    pub fn is_run(&self) -> bool {
+        self.peak >= RUN_EVIDENCE || self.heads.is_some()
+    }
+
+    /// Whether it is part of the story, and not what the series does every day.
     pub fn is_real(&self) -> bool {
-        self.peak >= REAL_EVIDENCE || self.heads.is_some()
+        self.rarity_peak >= REAL_RARITY || self.heads.is_some()
     }
 
     pub fn moves(&self) -> Movement {
@@ -114,7 +181,7 @@ impl Track {
             return Movement::Silent;
         }
         // On its way to a limit a series may do just what was expected of it.
-        if let Some(heads) = self.heads.filter(|_| self.peak < REAL_EVIDENCE) {
+        if let Some(heads) = self.heads.filter(|_| self.peak < RUN_EVIDENCE) {
             return heads;
         }
         if self.worst.value < self.worst.expected { Movement::Down } else { Movement::Up }
@@ -136,6 +203,11 @@ fn is_worse(now: &Observed, before: &Observed) -> bool {
     by_oddness.then(bands(now).total_cmp(&bands(before))).is_ge()
 }
 
+/// What is said of all signals together can't be explained by the others.
+fn is_of_group(detector: Kind) -> bool {
+    matches!(detector, Kind::Multivariate | Kind::Energy)
+}
+
 pub(super) fn observed(finding: &Finding) -> Observed {
     Observed {
         at: finding.at,
@@ -144,12 +216,13 @@ pub(super) fn observed(finding: &Finding) -> Observed {
         low: finding.low,
         high: finding.high,
         surprise: finding.surprise,
+        own: if is_of_group(finding.detector) { 1.0 } else { finding.own },
         has_data: finding.detector != Kind::Silence,
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::incident::FINDING_SURPRISE_MIN;
     use crate::series::registry::SeriesId;
@@ -167,8 +240,17 @@ mod tests {
             low: 5.0,
             high: 20.0,
             surprise,
+            own: 1.0,
             detector: Kind::Derivative,
         }
+    }
+
+    /// A run of so long with this mean evidence, none of it its own.
+    pub fn strayed(seconds: f64, evidence: f64) -> Track {
+        let mut track = Track::begin(&finding(0, 4.0));
+        track.strayed_seconds = Evidence { whole: seconds, own: 0.0 };
+        track.evidence_seconds = Evidence { whole: evidence * seconds, own: 0.0 };
+        track
     }
 
     /// The evidence after surprises at one value a second.
@@ -177,7 +259,7 @@ mod tests {
         for (second, surprise) in (1..).zip(&surprises[1..]) {
             track.take(Observed { surprise: *surprise, ..observed(&finding(second, 0.0)) });
         }
-        track.evidence
+        track.evidence.whole
     }
 
     #[test]

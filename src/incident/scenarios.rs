@@ -105,6 +105,7 @@ impl Site {
                 low: s.mean - 2.0 * s.spread,
                 high: s.mean + 2.0 * s.spread,
                 surprise,
+                own: 1.0,
                 has_data: true,
             };
             self.seen.0.insert(series, observed);
@@ -163,6 +164,7 @@ impl Series {
             low: observed.low,
             high: observed.high,
             surprise: observed.surprise,
+            own: observed.own,
             detector,
         }
     }
@@ -324,6 +326,7 @@ fn a_disk_that_fills_slowly_is_a_ticket_before_it_is_a_page() {
             low: value,
             high: value,
             surprise: 0.3,
+            own: 1.0,
             has_data: true,
         };
         site.seen.0.insert(SeriesId(0), observed);
@@ -417,7 +420,8 @@ fn a_restart_changes_nothing() {
 fn a_known_past_of_false_alarms_raises_what_a_page_takes() {
     let mut site = Site::new(settings());
     site.add("web1", "some_app_errors", ("", ""), 10.0, 1.0);
-    site.calm(100);
+    // A site's first days say nothing of later ones.
+    site.calm(3 * 5760 + 100);
     let before = site.incidents.thresholds();
     for _ in 0..12 {
         site.ticks(8, |_| Some(6.0));

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Past, Thresholds};
 use super::case::{Case, Opened};
-use super::event::{Event, Incident};
+use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
+use super::habit::Habits;
 use super::mover::Track;
 use super::watch::Watches;
 use super::{
@@ -25,6 +26,7 @@ const FORGOTTEN_MS: i64 = 3_600_000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct IncidentState {
     pub(super) watches: Watches,
+    pub(super) habits: Habits,
     pub(super) drops: IncidentDrops,
     past: Past,
     feedback: Feedback,
@@ -55,7 +57,8 @@ impl IncidentState {
         out: &mut Vec<Event>,
     ) {
         self.now = at;
-        self.past.advance(at);
+        self.past.advance(at, house.settings.budget);
+        self.habits.step(at);
         self.feedback.excuses.advance(at);
         let mut alarms = self.watches.step(house, at, view);
         alarms.retain(|alarm| {
@@ -114,7 +117,7 @@ impl IncidentState {
 
     /// Looks at movers that no finding was about, and lets go of those that were nothing.
     fn follow(&mut self, house: &House, at: Timestamp, view: &impl View) {
-        let IncidentState { cases, in_case, watches, feedback, .. } = self;
+        let IncidentState { cases, in_case, watches, habits, feedback, .. } = self;
         for case in cases.values_mut() {
             let is_open = case.opened.is_some();
             case.tracks.retain(|series, track| {
@@ -123,12 +126,14 @@ impl IncidentState {
                     let now = feedback.excuses.heard(house, at, (*series, track), now);
                     track.take(now);
                 }
+                track.weigh(habits.rarity(*series, at, track.evidence));
                 if track.by_limit && !is_paused {
                     track.by_limit = watches.is_pressed(house, at, view, *series);
                 }
-                let is_over = track.evidence <= 0.0 || track.silent_ms(at) > FORGOTTEN_MS;
+                let is_over = track.evidence.whole <= 0.0 || track.silent_ms(at) > FORGOTTEN_MS;
                 let keep = track.by_limit || !is_over || (is_open && track.is_real());
                 if !keep {
+                    habits.learn(*series, at, track);
                     in_case.remove(series);
                 }
                 keep
@@ -175,11 +180,20 @@ impl IncidentState {
         self.in_case.retain(|_, in_case| *in_case != number);
         if self.feedback.close(house, self.now, &case, verdict) {
             self.past.record(case.peak);
+            let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
+            if told > Severity::Info {
+                self.past.fire(told == Severity::Page);
+                return;
+            }
+            for (series, track) in &case.tracks {
+                self.habits.learn(*series, self.now, track);
+            }
         }
     }
 
     pub(super) fn retire(&mut self, series: SeriesId) {
         self.watches.retire(series);
+        self.habits.retire(series);
         let Some(number) = self.in_case.remove(&series) else { return };
         if let Some(case) = self.cases.get_mut(&number)
             && let Some(track) = case.tracks.remove(&series)

@@ -108,7 +108,7 @@ impl Watches {
             if !now.has_data || watch.tracker.newest_at().is_some_and(|newest| now.at <= newest) {
                 continue;
             }
-            watch.tracker.push(now.at, now.value);
+            watch.tracker.push(now.at, now.value, now.expected);
             watch.values = watch.values.wrapping_add(1);
             if !watch.values.wrapping_add(series.0).is_multiple_of(PACE) {
                 continue;
@@ -189,6 +189,7 @@ impl Watch {
             low: now.low,
             high: now.high,
             surprise: now.surprise,
+            own: now.own,
             detector: Kind::Limit,
         }
     }

@@ -14,12 +14,10 @@ use crate::sample::{CHUNK, Mask};
 const WINSOR: f32 = 3.0;
 /// Samples before errors are cut at all.
 const TRUSTING_SAMPLES: f32 = 20.0;
-/// Samples the mean square remembers: noise has no clock, so this is a count and not a time.
-const MEMORY_SAMPLES: f32 = 1_000.0;
 /// Share of the largest recent error below which the deviation never falls.
 const FLOOR: f32 = 0.05;
-/// The largest error halves in about 2,000 samples.
-const PEAK_FADE: f32 = 0.999_65;
+/// The largest error halves in about twice the memory.
+const PEAK_FADE: f32 = 0.35;
 /// One error raises the peak to at most this many times itself.
 const PEAK_GROWTH: f32 = 3.0;
 /// What stands for "infinitely many deviations" where a lane has never erred before.
@@ -65,9 +63,10 @@ impl Scale {
     }
 }
 
-/// Learns the size of one error of every lane in `learn`; `age` counts the samples a lane has learnt from.
+/// Learns the size of one error of every lane in `learn`; `age` counts the samples a lane has learnt from, of which
+/// `memory` are remembered.
 #[inline(always)]
-pub fn learn(state: &mut Scale, age: &Lanes, error: &Lanes, learn: Mask) {
+pub fn learn(state: &mut Scale, age: &Lanes, memory: &Lanes, error: &Lanes, learn: Mask) {
     for lane in 0..CHUNK {
         if !learn.has(lane) {
             continue;
@@ -76,8 +75,8 @@ pub fn learn(state: &mut Scale, age: &Lanes, error: &Lanes, learn: Mask) {
         let bound = if age[lane] < TRUSTING_SAMPLES { f32::INFINITY } else { WINSOR * state.value(lane) };
         let believed = if bound > 0.0 { size.min(bound) } else { 0.0 };
         state.mean_square[lane] +=
-            gain(age[lane], MEMORY_SAMPLES) * (believed * believed - state.mean_square[lane]);
-        let faded = state.peak[lane] * PEAK_FADE;
+            gain(age[lane], memory[lane]) * (believed * believed - state.mean_square[lane]);
+        let faded = state.peak[lane] * (1.0 - PEAK_FADE / memory[lane]);
         let reach = if faded > 0.0 { size.min(faded * PEAK_GROWTH) } else { size };
         state.peak[lane] = faded.max(reach);
     }
@@ -91,7 +90,7 @@ mod tests {
     fn feed(errors: impl IntoIterator<Item = f32>) -> Scale {
         let mut state = Scale::ZERO;
         for (n, error) in errors.into_iter().enumerate() {
-            learn(&mut state, &[n as f32; CHUNK], &[error; CHUNK], Mask::ALL);
+            learn(&mut state, &[n as f32; CHUNK], &[1e3; CHUNK], &[error; CHUNK], Mask::ALL);
         }
         state
     }

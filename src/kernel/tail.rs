@@ -40,15 +40,13 @@ const STEP_MAX: f32 = 0.25;
 /// Rows between a statistic and its being learnt: a disturbance has time to become an incident, which stops
 /// learning, before it has made itself usual.
 const PENDING_ROWS: usize = 6;
-/// Steps never get shorter than those of a past this long.
-const MEMORY_SAMPLES: f32 = 1_000.0;
 
 /// Mean excess of Gaussian noise over its last quantile: what is assumed before anything was seen.
 const PRIOR_EXCESS: f32 = 0.37;
 /// How many excesses that assumption is worth.
 const PRIOR_WEIGHT: f32 = 50.0;
-/// Excesses remembered.
-const EXCESS_MEMORY: f32 = 60.0;
+/// Excesses remembered, as a share of the samples that are: three times as many as there are among these.
+const EXCESS_MEMORY: f32 = 0.06;
 /// An excess counts as at most this many mean excesses.
 const EXCESS_WINSOR: f32 = 20.0;
 /// Added to the shape: a tail known from a few dozen excesses may well be heavier than it looks, and excesses that
@@ -143,24 +141,24 @@ impl Tail {
 
     /// Learns that a lane which had learnt from `age` samples showed `statistic`.
     #[inline(always)]
-    fn learn(&mut self, lane: usize, age: f32, statistic: f32) {
+    fn learn(&mut self, lane: usize, age: f32, memory: f32, statistic: f32) {
         let samples = age - SETTLED_SAMPLES;
         if samples < 0.0 {
             return;
         }
         let last = self.knots(lane)[2];
         for k in 0..3 {
-            let step = (PACE[k] * gain(samples, MEMORY_SAMPLES)).min(STEP_MAX);
+            let step = (PACE[k] * gain(samples, memory)).min(STEP_MAX);
             let passed = f32::from(u8::from(statistic > self.quantile[k][lane]));
             let moved = self.quantile[k][lane] * (1.0 + step * (passed - PASSED[k]));
             self.quantile[k][lane] = moved.max(QUANTILE_MIN);
         }
         if statistic > last {
             let excess = (statistic - last).min(EXCESS_WINSOR * self.excess[lane]);
-            let gain = gain(self.passed[lane] + PRIOR_WEIGHT, EXCESS_MEMORY);
+            let gain = gain(self.passed[lane] + PRIOR_WEIGHT, EXCESS_MEMORY * memory);
             self.excess[lane] += gain * (excess - self.excess[lane]);
             self.excess_square[lane] += gain * (excess * excess - self.excess_square[lane]);
-            self.passed[lane] = (self.passed[lane] + 1.0).min(EXCESS_MEMORY);
+            self.passed[lane] = (self.passed[lane] + 1.0).min(EXCESS_MEMORY * memory);
         }
     }
 }
@@ -178,7 +176,15 @@ fn decades(reach: f32, shape: f32) -> f32 {
 /// Writes the surprise of every seen lane's statistic, 0 elsewhere, and learns from earlier ones where `learn`
 /// says so. What was pending when learning stopped is dropped.
 #[inline(always)]
-pub fn step(state: &mut Tail, age: &Lanes, statistic: &Lanes, seen: Mask, learn: Mask, surprise: &mut Lanes) {
+pub fn step(
+    state: &mut Tail,
+    age: &Lanes,
+    memory: &Lanes,
+    statistic: &Lanes,
+    seen: Mask,
+    learn: Mask,
+    surprise: &mut Lanes,
+) {
     let cursor = usize::from(state.cursor);
     state.cursor = ((cursor + 1) % PENDING_ROWS) as u8;
     for lane in 0..CHUNK {
@@ -186,7 +192,7 @@ pub fn step(state: &mut Tail, age: &Lanes, statistic: &Lanes, seen: Mask, learn:
         let next = if seen.and(learn).has(lane) { statistic[lane] } else { f32::NAN };
         let due = std::mem::replace(&mut state.pending[cursor][lane], next);
         if learn.has(lane) && !due.is_nan() {
-            state.learn(lane, age[lane], due);
+            state.learn(lane, age[lane], memory[lane], due);
         }
     }
 }
@@ -202,7 +208,15 @@ mod tests {
     fn tail_of(statistics: impl IntoIterator<Item = f32>) -> (Tail, f32) {
         let (mut tail, mut age) = (Tail::GAUSSIAN, 0.0);
         for statistic in statistics {
-            step(&mut tail, &[age; CHUNK], &[statistic; CHUNK], Mask::ALL, Mask::ALL, &mut [0.0; CHUNK]);
+            step(
+                &mut tail,
+                &[age; CHUNK],
+                &[1e3; CHUNK],
+                &[statistic; CHUNK],
+                Mask::ALL,
+                Mask::ALL,
+                &mut [0.0; CHUNK],
+            );
             age += 1.0;
         }
         (tail, age)
@@ -245,7 +259,15 @@ mod tests {
     fn the_last_few_are_not_learnt_once_learning_stops() {
         let mut tail = Tail::GAUSSIAN;
         let see = |tail: &mut Tail, statistic, learn| {
-            step(tail, &[500.0; CHUNK], &[statistic; CHUNK], Mask::ALL, learn, &mut [0.0; CHUNK]);
+            step(
+                tail,
+                &[500.0; CHUNK],
+                &[1e3; CHUNK],
+                &[statistic; CHUNK],
+                Mask::ALL,
+                learn,
+                &mut [0.0; CHUNK],
+            );
         };
         for _ in 0..PENDING_ROWS {
             see(&mut tail, 1.0, Mask::ALL);

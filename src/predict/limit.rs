@@ -5,7 +5,8 @@
 //! eight finer ones, which makes a saw-tooth (garbage collection, log rotation) a plain line.
 //!
 //! A climb is a trend only if its line stands out of its scatter *and* it has outgrown the climbs that came
-//! back before: the rising tooth of a saw is neither news nor a forecast. `is_new_ground` tells a rise that
+//! back before, in the last days: the rising tooth of a saw is neither news nor a forecast. On legs of minutes it is the
+//! climb beyond what the hour expects that has to: a morning is no trend, and what wanders comes back. `is_new_ground` tells a rise that
 //! the last days have not seen from the morning of a working day.
 //! Blind to: a limit reached by one jump; a first tooth, before any has come back.
 
@@ -28,10 +29,15 @@ const POINTS_MIN: u32 = 12;
 const SAMPLES_MIN: u32 = 64;
 /// A climb counts once it is this much higher than those that came back.
 const OUTGROWN: f64 = 1.5;
-/// What is left of the usual climb's height after another has come back.
-const FADE: f64 = 0.98;
+/// The height of the usual climb is half forgotten after this.
+const HALF_LIFE_SECONDS: f64 = 2.0 * 86_400.0;
+/// The paces of minutes.
+const SHORT_PACES: usize = 2;
 /// A line is drawn no further than this many times the leg it stands on.
 const REACH: f64 = 20.0;
+/// And one of minutes no further than that, unless its climb leaves the usual ones far below.
+const SHORT_REACH: f64 = 8.0;
+const SURE: f64 = 5.0;
 
 /// The pace whose points are compared between days: floors of 64 samples, which no tooth of a saw reaches.
 const DAILY_PACE: usize = 2;
@@ -96,6 +102,15 @@ impl Days {
     }
 }
 
+/// One value, or the floor of several.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Point {
+    at: Timestamp,
+    height: f64,
+    /// Above what was expected then.
+    beyond: f64,
+}
+
 /// Heights are kept so that up hurts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Pace {
@@ -103,7 +118,7 @@ struct Pace {
     /// Points ever taken.
     taken: u32,
     /// Lowest of the points since the last one given to the next pace.
-    floor: Option<(Timestamp, f64)>,
+    floor: Option<Point>,
     climb: Climb,
 }
 
@@ -113,42 +128,46 @@ struct Climb {
     foot: f64,
     top: f64,
     usual: f64,
+    at: Option<Timestamp>,
 }
 
 impl Climb {
-    fn take(&mut self, height: f64, first: bool) {
-        if first {
-            *self = Climb { foot: height, top: height, usual: 0.0 };
-        }
+    fn take(&mut self, at: Timestamp, height: f64) {
+        let Some(before) = self.at.replace(at) else {
+            (self.foot, self.top) = (height, height);
+            return;
+        };
+        self.usual *= libm::exp2(-(at.since(before) as f64) / 1000.0 / HALF_LIFE_SECONDS);
         self.top = self.top.max(height);
         let climbed = self.top - self.foot;
         if self.top - height > 0.5 * climbed {
-            self.usual = climbed.max(self.usual * FADE);
+            self.usual = climbed.max(self.usual);
             (self.foot, self.top) = (height, height);
         }
         self.foot = self.foot.min(height);
     }
 
-    fn is_outgrown(&self) -> bool {
-        self.top - self.foot > OUTGROWN * self.usual
+    /// Whether it is so many times as high as those that came back.
+    fn outgrows(&self, times: f64) -> bool {
+        self.top - self.foot > times * self.usual
     }
 }
 
 impl Pace {
     /// Takes a point; every eighth time gives the floor of the last eight.
-    fn take(&mut self, point: (Timestamp, f64)) -> Option<(Timestamp, f64)> {
-        self.climb.take(point.1, self.taken == 0);
+    fn take(&mut self, point: Point, is_short: bool) -> Option<Point> {
+        self.climb.take(point.at, if is_short { point.beyond } else { point.height });
         self.taken = self.taken.wrapping_add(1);
         if self.points.len() == POINTS {
             self.points.pop_front();
         }
-        self.points.push_back(point);
-        self.floor = self.floor.filter(|floor| floor.1 <= point.1).or(Some(point));
+        self.points.push_back((point.at, point.height));
+        self.floor = self.floor.filter(|floor| floor.height <= point.height).or(Some(point));
         if self.taken.is_multiple_of(PACE_RATIO) { self.floor.take() } else { None }
     }
 
-    fn forecast(&self, now: Timestamp, limit: f64) -> Option<TimeToLimit> {
-        if self.taken < POINTS_MIN || !self.climb.is_outgrown() {
+    fn forecast(&self, now: Timestamp, limit: f64, is_short: bool) -> Option<TimeToLimit> {
+        if self.taken < POINTS_MIN || !self.climb.outgrows(OUTGROWN) {
             return None;
         }
         let points: Vec<(f64, f64)> =
@@ -160,7 +179,8 @@ impl Pace {
             earliest = earliest.min(early);
             latest = latest.max(late);
         }
-        if line.slope <= 0.0 || !line.is_trend() || at > REACH * length {
+        let reach = if is_short && !self.climb.outgrows(SURE) { SHORT_REACH } else { REACH };
+        if line.slope <= 0.0 || !line.is_trend() || at > reach * length {
             return None;
         }
         // A whole second is as exact as this can be; nothing is forecast for the past.
@@ -193,23 +213,26 @@ impl LimitTracker {
         LimitTracker { hurts, samples: 0, newest: None, paces: vec![Pace::default()], days: Days::default() }
     }
 
-    /// Takes one sample; times grow, and values that are not finite are passed over.
-    pub fn push(&mut self, at: Timestamp, value: f64) {
+    /// Takes one sample, and what was expected then, as far as that is known; times grow, and values that are not
+    /// finite are passed over.
+    pub fn push(&mut self, at: Timestamp, value: f64, expected: f64) {
         if !value.is_finite() || self.newest.is_some_and(|(newest, _)| at <= newest) {
             return;
         }
         self.samples = self.samples.saturating_add(1);
-        let mut point = Some((at, self.height(value)));
-        self.newest = point;
+        let height = self.height(value);
+        let beyond = if expected.is_finite() { height - self.height(expected) } else { height };
+        self.newest = Some((at, height));
+        let mut point = Some(Point { at, height, beyond });
         for place in 0..PACES {
             let Some(taken) = point else { return };
             if place == self.paces.len() {
                 self.paces.push(Pace::default());
             }
             if place == DAILY_PACE {
-                self.days.take(taken.0, taken.1);
+                self.days.take(taken.at, taken.height);
             }
-            point = self.paces[place].take(taken);
+            point = self.paces[place].take(taken, place < SHORT_PACES);
         }
     }
 
@@ -235,7 +258,8 @@ impl LimitTracker {
         if self.samples < SAMPLES_MIN {
             return None;
         }
-        self.paces.iter().find_map(|pace| pace.forecast(now, self.height(limit)))
+        let mut paces = self.paces.iter().enumerate();
+        paces.find_map(|(place, pace)| pace.forecast(now, self.height(limit), place < SHORT_PACES))
     }
 
     /// Whether the newest sample is at the limit or beyond.
@@ -268,7 +292,7 @@ mod tests {
     fn seen(hurts: Direction, values: impl IntoIterator<Item = f64>) -> LimitTracker {
         let mut tracker = LimitTracker::new(hurts);
         for (i, value) in (1..).zip(values) {
-            tracker.push(Timestamp(i * STEP_MS), value);
+            tracker.push(Timestamp(i * STEP_MS), value, f64::NAN);
         }
         tracker
     }
@@ -306,7 +330,7 @@ mod tests {
             let mut e = noise(seed, 5.0);
             let mut tracker = LimitTracker::new(Direction::Up);
             for i in 1..2000 {
-                tracker.push(Timestamp(i * STEP_MS), 50.0 + e());
+                tracker.push(Timestamp(i * STEP_MS), 50.0 + e(), f64::NAN);
                 spoke += u32::from(tracker.forecast(100.0).is_some());
             }
         }
@@ -320,7 +344,7 @@ mod tests {
         // A heap collected every 50 values, at 90 % of its limit.
         let mut tracker = LimitTracker::new(Direction::Up);
         for i in 1..6000 {
-            tracker.push(Timestamp(i * STEP_MS), 4e9 + 1e8 * (i % 50) as f64);
+            tracker.push(Timestamp(i * STEP_MS), 4e9 + 1e8 * (i % 50) as f64, f64::NAN);
             assert!(i < 128 || tracker.forecast(1e10).is_none(), "at {i}");
         }
     }
@@ -348,14 +372,15 @@ mod tests {
     #[test]
     fn the_interval_holds_what_comes_about_four_times_in_five() {
         for slope in [2.0, 4.0, 8.0] {
-            for length in [10, 24, 80] {
+            // A ramp no higher than the noise climbs by itself is none.
+            for length in [10, 24, 80].into_iter().filter(|length| slope * *length as f64 >= 40.0) {
                 let (mut held, mut told) = (0.0, 0.0);
                 for seed in 0..200 {
                     let mut e = noise(seed, 4.0);
                     let course = |i: i64| 50.0 + slope * (i - 300).max(0) as f64;
                     let mut tracker = LimitTracker::new(Direction::Up);
                     for i in 1..=300 + length {
-                        tracker.push(Timestamp(i * STEP_MS), course(i) + e());
+                        tracker.push(Timestamp(i * STEP_MS), course(i) + e(), f64::NAN);
                     }
                     // The limit is three times as far away as the ramp is long.
                     let limit = course(300 + 4 * length);
@@ -384,10 +409,10 @@ mod tests {
         let mut tracker = seen(Direction::Up, (0..100).map(f64::from));
         let before = tracker.clone();
         let now = tracker.newest_at().unwrap();
-        tracker.push(now, 5.0);
-        tracker.push(now.plus_ms(-1), 5.0);
-        tracker.push(now.plus_ms(1), f64::NAN);
-        tracker.push(now.plus_ms(1), f64::INFINITY);
+        tracker.push(now, 5.0, f64::NAN);
+        tracker.push(now.plus_ms(-1), 5.0, f64::NAN);
+        tracker.push(now.plus_ms(1), f64::NAN, f64::NAN);
+        tracker.push(now.plus_ms(1), f64::INFINITY, f64::NAN);
         assert_eq!(tracker, before);
     }
 
@@ -399,8 +424,8 @@ mod tests {
         let mut loaded: LimitTracker = postcard::from_bytes(&bytes).unwrap();
         for i in 701..1000 {
             let value = i as f64 + e();
-            tracker.push(Timestamp(i * STEP_MS), value);
-            loaded.push(Timestamp(i * STEP_MS), value);
+            tracker.push(Timestamp(i * STEP_MS), value, f64::NAN);
+            loaded.push(Timestamp(i * STEP_MS), value, f64::NAN);
         }
         assert_eq!(loaded, tracker);
         assert_eq!(loaded.forecast(5000.0), tracker.forecast(5000.0));
@@ -413,7 +438,7 @@ mod tests {
             let hour = f64::from(minute) / 60.0;
             let rhythm = 80.0 + 40.0 * (hour * std::f64::consts::TAU / 24.0).sin();
             let leak = extra * (hour - 120.0).max(0.0);
-            tracker.push(Timestamp(i64::from(minute) * 60_000), rhythm + leak);
+            tracker.push(Timestamp(i64::from(minute) * 60_000), rhythm + leak, f64::NAN);
         }
         tracker
     }
@@ -429,7 +454,7 @@ mod tests {
         let after = |minutes: i32, course: fn(i32) -> i32| {
             let mut tracker = LimitTracker::new(Direction::Up);
             for minute in 0..minutes {
-                tracker.push(Timestamp(i64::from(minute) * 60_000), f64::from(course(minute)));
+                tracker.push(Timestamp(i64::from(minute) * 60_000), f64::from(course(minute)), f64::NAN);
             }
             tracker.is_new_ground()
         };

@@ -1,0 +1,194 @@
+//! How rare it is that a series strays so far: its evidence, held against its own past.
+//!
+//! A surprise judges each value for itself, but values linger: a queue that is long stays long for minutes, and one
+//! series strays every day where another never does. Evidence (`mover`) adds that up, so it can't be compared between
+//! series. What can is the share of time in which a series has at least so much evidence. The excursions of a random
+//! walk that drifts down are exponential (Cramér 1930), so two numbers tell it: the share of time in which a series
+//! strays at all, and its mean evidence meanwhile.
+//! An incident that people were told of teaches nothing here, since the next one should be told as well; and a long
+//! run that was not told teaches no more than an hour of ordinary straying does.
+//! Twice for each series: for all of its evidence, and for what no other signal of its entity explains.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::mover::{Evidence, Track};
+use crate::sample::Timestamp;
+use crate::series::registry::SeriesId;
+
+/// What is assumed of a series before anything is known: it strays for a hundredth of its time, with this evidence.
+const STRAYED_PRIOR: f64 = 0.01;
+const EVIDENCE_PRIOR: f64 = 2.0;
+/// How much time that assumption is worth, and how much time of straying.
+const PRIOR_SECONDS: f64 = 86_400.0;
+const PRIOR_STRAYED_SECONDS: f64 = 1_500.0;
+/// A run counts as at most so long, and its evidence as at most so many times the mean.
+const RUN_SECONDS_MAX: f64 = 3_600.0;
+const WINSOR: f64 = 5.0;
+/// The past counts half after this.
+const HALF_LIFE_SECONDS: f64 = 14.0 * 86_400.0;
+
+/// One of the two, or its integral over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Strayed {
+    seconds: f64,
+    evidence_seconds: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Habit {
+    /// For how long the series was watched, as of `at`; what is long ago counts less.
+    watched_seconds: f64,
+    at: Timestamp,
+    whole: Strayed,
+    own: Strayed,
+}
+
+/// What all series of a site usually do; 56 bytes each.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Habits {
+    by_series: BTreeMap<SeriesId, Habit>,
+    /// Admitted since the last tick.
+    new: Vec<SeriesId>,
+}
+
+impl Strayed {
+    fn mean(&self) -> f64 {
+        (self.evidence_seconds + EVIDENCE_PRIOR * PRIOR_STRAYED_SECONDS)
+            / (self.seconds + PRIOR_STRAYED_SECONDS)
+    }
+
+    fn fade(&mut self, keep: f64) {
+        self.seconds *= keep;
+        self.evidence_seconds *= keep;
+    }
+
+    fn learn(&mut self, seconds: f64, evidence_seconds: f64) {
+        if seconds > 0.0 {
+            let mean = (evidence_seconds / seconds).min(WINSOR * self.mean());
+            let seconds = seconds.min(RUN_SECONDS_MAX);
+            self.seconds += seconds;
+            self.evidence_seconds += mean * seconds;
+        }
+    }
+
+    fn rarity(&self, evidence: f64, watched_seconds: f64) -> f64 {
+        if evidence <= 0.0 {
+            return 0.0;
+        }
+        let share = (self.seconds + STRAYED_PRIOR * PRIOR_SECONDS) / (watched_seconds + PRIOR_SECONDS);
+        evidence / self.mean() * std::f64::consts::LOG10_E - libm::log10(share.min(1.0))
+    }
+}
+
+impl Habit {
+    fn new(at: Timestamp) -> Self {
+        Habit { watched_seconds: 0.0, at, whole: Strayed::default(), own: Strayed::default() }
+    }
+
+    fn advance(&mut self, at: Timestamp) {
+        let passed_seconds = (at.since(self.at) as f64 / 1000.0).max(0.0);
+        let keep = libm::exp2(-passed_seconds / HALF_LIFE_SECONDS);
+        self.at = self.at.max(at);
+        self.watched_seconds = self.watched_seconds * keep + passed_seconds;
+        self.whole.fade(keep);
+        self.own.fade(keep);
+    }
+}
+
+impl Habits {
+    /// From the next tick on the series is watched.
+    pub fn admit(&mut self, series: SeriesId) {
+        if !self.by_series.contains_key(&series) {
+            self.new.push(series);
+        }
+    }
+
+    pub fn retire(&mut self, series: SeriesId) {
+        self.by_series.remove(&series);
+        self.new.retain(|new| *new != series);
+    }
+
+    /// A tick begins.
+    pub fn step(&mut self, at: Timestamp) {
+        for series in self.new.drain(..) {
+            self.by_series.entry(series).or_insert(Habit::new(at));
+        }
+    }
+
+    /// A series has strayed, and nobody was told.
+    pub fn learn(&mut self, series: SeriesId, at: Timestamp, run: &Track) {
+        let Some(habit) = self.by_series.get_mut(&series) else { return };
+        habit.advance(at);
+        habit.whole.learn(run.strayed_seconds.whole, run.evidence_seconds.whole);
+        habit.own.learn(run.strayed_seconds.own, run.evidence_seconds.own);
+    }
+
+    /// How rare the evidence of a series is: -log10 of the share of its time in which it has at least as much.
+    pub fn rarity(&self, series: SeriesId, at: Timestamp, evidence: Evidence) -> Evidence {
+        let Some(mut habit) = self.by_series.get(&series).copied() else { return Evidence::default() };
+        habit.advance(at);
+        Evidence {
+            whole: habit.whole.rarity(evidence.whole, habit.watched_seconds),
+            own: habit.own.rarity(evidence.own, habit.watched_seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::mover::tests::strayed;
+
+    const SERIES: SeriesId = SeriesId(7);
+    const WEEK_MS: i64 = 7 * 86_400_000;
+
+    /// A series that strayed for two minutes every so many hours of a week, with this evidence.
+    fn habits(every_hours: i64, evidence: f64) -> Habits {
+        let mut habits = Habits::default();
+        habits.admit(SERIES);
+        habits.step(Timestamp(0));
+        for hour in (every_hours..=168).step_by(every_hours as usize) {
+            habits.learn(SERIES, Timestamp(hour * 3_600_000), &strayed(120.0, evidence));
+        }
+        habits
+    }
+
+    fn rarity(habits: &Habits, evidence: f64) -> f64 {
+        habits.rarity(SERIES, Timestamp(WEEK_MS), Evidence { whole: evidence, own: 0.0 }).whole
+    }
+
+    #[test]
+    fn the_same_evidence_is_rarer_where_a_series_strays_less_often_or_less_far() {
+        let (often, seldom, mild) = (habits(1, 5.0), habits(24, 5.0), habits(1, 1.0));
+        assert!(rarity(&often, 10.0) + 0.8 < rarity(&seldom, 10.0));
+        assert!(rarity(&often, 10.0) + 1.0 < rarity(&mild, 10.0));
+        assert_eq!(rarity(&often, 0.0), 0.0);
+    }
+
+    #[test]
+    fn the_rarity_is_the_share_of_time_with_at_least_as_much() {
+        // Strayed for two minutes an hour with a mean of 5: with more than 10 for a share of exp(-2) of them.
+        let expected = -libm::log10(120.0 / 3_600.0 * (-2f64).exp());
+        let got = rarity(&habits(1, 5.0), 10.0);
+        assert!((got - expected).abs() < 0.15, "{got} for {expected}");
+    }
+
+    #[test]
+    fn one_long_run_does_not_make_a_series_deaf() {
+        let mut habits = habits(6, 5.0);
+        let before = rarity(&habits, 100.0);
+        habits.learn(SERIES, Timestamp(WEEK_MS), &strayed(86_400.0, 400.0));
+        let after = rarity(&habits, 100.0);
+        assert!(after > 0.3 * before && after > 4.0, "{before}, then {after}");
+    }
+
+    #[test]
+    fn who_is_not_known_is_not_rare() {
+        assert_eq!(
+            Habits::default().rarity(SERIES, Timestamp(0), Evidence { whole: 50.0, own: 50.0 }).own,
+            0.0
+        );
+    }
+}
