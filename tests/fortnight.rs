@@ -181,11 +181,11 @@ fn show(outcomes: &[(Vec<Told>, Vec<Outcome>)]) {
     }
 }
 
-/// Three days of a hundred series a minute apart; the first two are history.
+/// Four days of a hundred series; the first three are history.
 #[test]
 fn a_small_quiet_site_is_left_in_peace_and_a_disturbance_is_told() {
     let plan =
-        Plan { hosts: 2, step_seconds: 60, history_days: 2, days: 1, budgets: vec![1.0], disturbances: 4 };
+        Plan { hosts: 2, step_seconds: 15, history_days: 3, days: 1, budgets: vec![1.0], disturbances: 4 };
     let (_, outcomes) = run(&plan, from_env("FORESHOCK_SEED", 0));
     let outcome = &outcomes[0];
     assert!(outcome.told.len() <= 6, "{:#?}", outcome.told);
