@@ -334,7 +334,8 @@ mod tests {
         match recover::<Vec<f32>>(&path).unwrap() {
             Recovered::SetAside { moved_to, why } => {
                 assert_eq!(fs::read(moved_to).unwrap(), newer);
-                assert!(why.to_string().contains("has version 99, this program reads version 2"), "{why}");
+                let said = format!("has version 99, this program reads version {VERSION}");
+                assert!(why.to_string().contains(&said), "{why}");
             }
             other => panic!("{other:?}"),
         }
