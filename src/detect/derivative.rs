@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Past;
-use super::seasonal::Answer;
+use super::seasonal::{Answer, DAY_SLOTS};
 use crate::kernel::Lanes;
 use crate::kernel::holt::{self, Gain, Holt};
 use crate::kernel::scale::{self, Scale};
@@ -59,6 +59,9 @@ impl Derivative {
         statistic: &mut Lanes,
     ) {
         *statistic = [0.0; CHUNK];
+        // The means of two slots of a random walk differ by two thirds of the variance of its way, over all visits.
+        let steps = 86_400.0 / DAY_SLOTS as f32 / past.cadence_seconds;
+        let chance = WANDER * WANDER * steps / 1.5;
         for (trend, gain) in self.chunks[i].iter_mut().zip(GAINS) {
             let mut limit = [f32::INFINITY; CHUNK];
             for lane in 0..CHUNK {
@@ -73,8 +76,9 @@ impl Derivative {
                 error[lane] /= (1.0 + past.gap[lane]).sqrt();
                 // A jump that is usual at this time, to where the series usually is then, is none.
                 let jump = error[lane].abs();
-                let chance = WANDER * trend.usual.value(lane) * season.wander[lane];
-                let edge = if season.edge[lane] > chance { season.edge[lane] } else { 0.0 };
+                let (edge, usual) = (season.edge[lane], trend.usual.value(lane));
+                let is_habit = edge * edge * season.visits[lane] > chance * usual * usual;
+                let edge = if is_habit { edge } else { 0.0 };
                 let beyond = (jump - edge).max(jump.min(season.residual[lane].abs()));
                 statistic[lane] = statistic[lane].max(trend.usual.ratio(lane, beyond));
                 if past.gap[lane] >= GAP_ROWS && seen.has(lane) {

@@ -18,7 +18,7 @@ use crate::sample::{CHUNK, Mask};
 
 const DAY_SECONDS: f64 = 86_400.0;
 /// Half an hour is as sharp as the habits of people and of most timers.
-const DAY_SLOTS: usize = 48;
+pub const DAY_SLOTS: usize = 48;
 const DAYS_REMEMBERED: u8 = 7;
 /// Two hours: a weekday differs from another by its shape, not by its minutes.
 const WEEK_SLOTS: usize = 84;
@@ -73,9 +73,9 @@ pub struct Answer {
     pub statistic: Lanes,
     /// The residual in deviations.
     pub z: Lanes,
-    /// By how much the lane usually changes around this time of the day, and how far a series that changes by one each sample, one way or the other, seems to change by chance.
+    /// By how much the lane usually changes around this time of the day, and from how many visits that is known.
     pub edge: Lanes,
-    pub wander: Lanes,
+    pub visits: Lanes,
     pub residual: Lanes,
 }
 
@@ -84,7 +84,7 @@ impl Answer {
         statistic: [0.0; CHUNK],
         z: [0.0; CHUNK],
         edge: [0.0; CHUNK],
-        wander: [0.0; CHUNK],
+        visits: [1.0; CHUNK],
         residual: [0.0; CHUNK],
     };
 }
@@ -149,8 +149,7 @@ impl Seasonal {
         seen: Mask,
         learn: Mask,
     ) -> Answer {
-        let Answer { mut statistic, mut z, mut edge, mut wander, mut residual } = Answer::NONE;
-        let steps = DAY_SECONDS as f32 / DAY_SLOTS as f32 / past.cadence_seconds;
+        let Answer { mut statistic, mut z, mut edge, mut visits, mut residual } = Answer::NONE;
         let mut smooth = [0.0; CHUNK];
         for lane in 0..CHUNK {
             if !seen.has(lane) {
@@ -159,8 +158,7 @@ impl Seasonal {
             let expected = self.expect(i, lane, place);
             let chunk = &mut self.chunks[i];
             edge[lane] = expected.high - expected.low;
-            // The means of two slots of a random walk differ by two thirds of the variance of its way, over all visits.
-            wander[lane] = (steps / 1.5 / f32::from(expected.day.visits.max(1))).sqrt();
+            visits[lane] = f32::from(expected.day.visits.max(1));
             residual[lane] = x[lane] - x[lane].max(expected.low).min(expected.high);
             chunk.smooth[lane] += SMOOTH * (residual[lane] - chunk.smooth[lane]);
             smooth[lane] = chunk.smooth[lane];
@@ -185,7 +183,7 @@ impl Seasonal {
         let chunk = &mut self.chunks[i];
         scale::learn(&mut chunk.usual, &past.age, &past.memory_samples(), &residual, learn);
         scale::learn(&mut chunk.usual_smooth, &past.age, &past.memory_samples(), &smooth, learn);
-        Answer { statistic, z, edge, wander, residual }
+        Answer { statistic, z, edge, visits, residual }
     }
 
     /// What a lane is expected to be at a tick, and the size of its usual residual.
