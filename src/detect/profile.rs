@@ -36,10 +36,25 @@ pub struct Profile {
 pub struct Place {
     /// The slot that the time lies in.
     pub slot: usize,
-    before: usize,
-    after: usize,
+    pub before: usize,
+    pub after: usize,
     /// Weight of `after`, 0..1.
-    share: f32,
+    pub share: f32,
+}
+
+impl Place {
+    /// Where `turn`, the share of the day or week that has passed (0..1), lies in a table of so many slots.
+    pub fn of(turn: f64, slots: usize) -> Place {
+        let at = turn * slots as f64;
+        let slot = (at as usize).min(slots - 1);
+        let past_middle = at - slot as f64 - 0.5;
+        let (before, after, share) = if past_middle < 0.0 {
+            ((slot + slots - 1) % slots, slot, past_middle + 1.0)
+        } else {
+            (slot, (slot + 1) % slots, past_middle)
+        };
+        Place { slot, before, after, share: share as f32 }
+    }
 }
 
 /// What a lane usually is at a place.
@@ -69,15 +84,7 @@ impl Profile {
 
     /// Where `turn`, the share of the day or week that has passed (0..1), lies.
     pub fn place(&self, turn: f64) -> Place {
-        let at = turn * self.slots as f64;
-        let slot = (at as usize).min(self.slots - 1);
-        let past_middle = at - slot as f64 - 0.5;
-        let (before, after, share) = if past_middle < 0.0 {
-            ((slot + self.slots - 1) % self.slots, slot, past_middle + 1.0)
-        } else {
-            (slot, (slot + 1) % self.slots, past_middle)
-        };
-        Place { slot, before, after, share: share as f32 }
+        Place::of(turn, self.slots)
     }
 
     /// Ends the visit of the last slot when the time has left it; `limit(chunk)` is how far one visit

@@ -8,11 +8,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tick;
+use super::{Tick, profile};
 use crate::kernel::Lanes;
 use crate::sample::{CHUNK, Mask};
 
-const DAY_SECONDS: f32 = 86_400.0;
+const DAY_SECONDS: f64 = 86_400.0;
 const SLOTS: usize = 12;
 /// Visits that a slot remembers.
 const DAYS_REMEMBERED: f32 = 7.0;
@@ -26,29 +26,18 @@ pub struct Spread {
     square: Vec<[Lanes; SLOTS]>,
 }
 
-/// A place between the middles of two slots.
+/// A place in the table, and how much a sample there counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    slot: usize,
-    before: usize,
-    after: usize,
-    /// Weight of `after`, 0..1.
-    share: f32,
+    day: profile::Place,
     gain: f32,
 }
 
 impl Place {
     pub fn of(tick: &Tick) -> Self {
-        let at = tick.local_second_of_day as f32 / DAY_SECONDS * SLOTS as f32;
-        let slot = (at as usize).min(SLOTS - 1);
-        let past_middle = at - slot as f32 - 0.5;
-        let (before, after, share) = if past_middle < 0.0 {
-            ((slot + SLOTS - 1) % SLOTS, slot, past_middle + 1.0)
-        } else {
-            (slot, (slot + 1) % SLOTS, past_middle)
-        };
-        let visit_samples = DAY_SECONDS / SLOTS as f32 / tick.cadence_seconds as f32;
-        Place { slot, before, after, share, gain: (1.0 / (DAYS_REMEMBERED * visit_samples)).min(0.1) }
+        let day = profile::Place::of(f64::from(tick.local_second_of_day) / DAY_SECONDS, SLOTS);
+        let visit_samples = (DAY_SECONDS / SLOTS as f64) as f32 / tick.cadence_seconds as f32;
+        Place { day, gain: (1.0 / (DAYS_REMEMBERED * visit_samples)).min(0.1) }
     }
 }
 
@@ -60,9 +49,9 @@ impl Spread {
     /// How many times the usual deviation of chunk `i`'s lanes is that of this hour.
     #[inline(always)]
     pub fn at(&self, i: usize, place: Place) -> Lanes {
-        let (before, after) = (&self.square[i][place.before], &self.square[i][place.after]);
+        let (before, after) = (&self.square[i][place.day.before], &self.square[i][place.day.after]);
         std::array::from_fn(|lane| {
-            (before[lane] + place.share * (after[lane] - before[lane])).max(SQUARE_MIN).sqrt()
+            (before[lane] + place.day.share * (after[lane] - before[lane])).max(SQUARE_MIN).sqrt()
         })
     }
 
@@ -70,7 +59,7 @@ impl Spread {
     /// first day stands for one visit that found nothing.
     #[inline(always)]
     pub fn learn(&mut self, i: usize, place: Place, age: &Lanes, ratio: &Lanes, learn: Mask) {
-        let square = &mut self.square[i][place.slot];
+        let square = &mut self.square[i][place.day.slot];
         for lane in 0..CHUNK {
             if learn.has(lane) {
                 let ratio = ratio[lane].clamp(-WINSOR, WINSOR);

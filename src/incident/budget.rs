@@ -32,7 +32,7 @@ const WEEK_MS: f64 = 7.0 * 86_400_000.0;
 const INDEPENDENT: f64 = 0.54;
 /// Values of a run.
 const RUN_VALUES: f64 = 20.0;
-/// What no site should hear of stays below this: a lone value, however odd, weighs about half as much.
+/// What no site should hear of stays below this. On a new site a lone value of a surprise of seven weighs as much.
 const THRESHOLD_MIN: f64 = 4.0;
 /// Cases whose weights say how the tail goes on, and how few say nothing.
 const TAIL_CASES: f64 = 20.0;
