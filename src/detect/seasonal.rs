@@ -24,6 +24,9 @@ const DAYS_REMEMBERED: u8 = 7;
 const WEEK_SLOTS: usize = 84;
 const WEEKS_REMEMBERED: u8 = 5;
 
+/// How much a habit is doubted after no visit, one, and so on.
+const TRUST_LEFT: [f32; 5] = [1.0, 0.5, 0.25, 0.125, 0.0625];
+
 /// How long a drift is followed, and how long the mean reaches back before there is a profile.
 const DRIFT_SECONDS: f32 = 6.0 * 3600.0;
 const MEAN_SECONDS: f32 = 12.0 * 3600.0;
@@ -65,6 +68,16 @@ struct Expected {
     low: f32,
     high: f32,
     day: Usual,
+}
+
+/// Which share of what the week adds is believed: the less, the nearer it is to what chance leaves of so many visits
+/// (Stein's shrinkage: Efron and Morris 1973). And one visit is as much that day's accident as the week's habit.
+#[inline(always)]
+fn trust(week: Usual, usual: f32) -> f32 {
+    let visits = f32::from(week.visits);
+    let square = week.value * week.value * visits;
+    let by_size = square / (square + usual * usual).max(f32::MIN_POSITIVE);
+    by_size * (1.0 - TRUST_LEFT[usize::from(week.visits).min(TRUST_LEFT.len() - 1)])
 }
 
 /// What the season says about the lanes of a chunk.
@@ -132,9 +145,7 @@ impl Seasonal {
             return Expected { value: mean, low: mean, high: mean, day };
         }
         let week = self.week.usual(i, lane, place.week);
-        // One visit is as much that day's accident as the week's habit, so it counts for half.
-        let trust = f32::from(week.visits) / (f32::from(week.visits) + 1.0);
-        let shift = trust * week.value + self.chunks[i].drift[lane];
+        let shift = trust(week, self.chunks[i].usual.value(lane)) * week.value + self.chunks[i].drift[lane];
         Expected { value: day.value + shift, low: day.low + shift, high: day.high + shift, day }
     }
 

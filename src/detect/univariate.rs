@@ -96,6 +96,8 @@ impl Univariate {
         row.resize(self.past.len());
         let place = self.seasonal.place(tick);
         self.seasonal.enter(place);
+        let hour = spread::Place::of(tick);
+        self.spread.enter(hour, &self.past);
         for chunk in 0..self.past.len() {
             let (known, new) = (self.past[chunk].known(), seen[chunk].and(learn[chunk]));
             for lane in (0..CHUNK).filter(|&lane| new.has(lane) && !known.has(lane)) {
@@ -109,7 +111,7 @@ impl Univariate {
                 }
             }
         }
-        let when = When { season: place, hour: spread::Place::of(tick), habits: Slots::of(tick) };
+        let when = When { season: place, hour, habits: Slots::of(tick) };
         sweep(self, when, x, seen, learn, row);
     }
 
@@ -184,7 +186,7 @@ fn sweep(block: &mut Univariate, when: When, x: &[Lanes], seen: &[Mask], learn: 
         let (mut statistic, mut z) = ([[0.0; CHUNK], season.statistic], season.z);
         derivative.step(i, past, &season, &x, seen, learn, &mut statistic[0]);
         let wide = spread.at(i, when.hour);
-        spread.learn(i, when.hour, &past.age, &z, learn.and(past.knows_a_day()));
+        spread.learn(i, &z, learn.and(past.knows_a_day()));
         for lane in 0..CHUNK {
             // Only this one: what the hour adds to how far a series strays, it need not add to how it jumps.
             statistic[1][lane] /= wide[lane];

@@ -63,6 +63,11 @@ impl EngineView<'_> {
 }
 
 impl View for EngineView<'_> {
+    fn second_of_week(&self, at: Timestamp) -> u32 {
+        let tick = self.local_time.tick(at, 0);
+        u32::from(tick.local_weekday) * 86_400 + tick.local_second_of_day
+    }
+
     fn now(&self, series: SeriesId) -> Option<Observed> {
         let seen = self.seen(series)?;
         let last = seen.last?;

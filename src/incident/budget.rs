@@ -22,6 +22,8 @@
 //! A case in which several signs of a known fault agreed, or that a person took on, was no false alarm and isn't
 //! counted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::case::USUAL_RARITY;
@@ -42,11 +44,14 @@ const BINS: usize = 512;
 /// The past counts half after this.
 const HALF_LIFE_WEEKS: f64 = 8.0;
 /// What one that fired raises, and how far the loop goes either way.
-const LOOP_STEP: f64 = 0.25;
-const LOOP_DOWN_MAX: f64 = 3.0;
+const LOOP_STEP: f64 = 0.5;
+const LOOP_DOWN_MAX: f64 = 6.0;
 const LOOP_UP_MAX: f64 = 6.0;
 /// Before a site's days are known everything is odd, which says nothing of later.
 const STRANGE_WEEKS: f64 = 3.0 / 7.0;
+const HOUR_MS: i64 = 3_600_000;
+/// Hours whose heaviest case is known: people say what it was within days.
+const HOURS: usize = 512;
 /// A longer silence was not watched.
 const GAP_MS_MAX: i64 = 3_600_000;
 
@@ -64,11 +69,17 @@ pub(super) struct Thresholds {
     pub page: f64,
 }
 
+fn bin(weight: f64) -> usize {
+    ((weight / BIN) as usize).min(BINS - 1)
+}
+
 /// How heavy past cases were that meant nothing, and for how long that was watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Past {
-    /// Cases by weight, in bins of `BIN`; the last bin is open.
+    /// Cases by weight, in bins of `BIN`; the last bin is open. Of those that began in one hour, the heaviest.
     cases: Vec<f64>,
+    /// The heaviest of the last hours.
+    hours: BTreeMap<i64, f64>,
     weeks: f64,
     newest: Option<Timestamp>,
     /// Weeks since the beginning that were watched; they do not fade.
@@ -81,6 +92,7 @@ impl Default for Past {
     fn default() -> Self {
         Past {
             cases: vec![0.0; BINS],
+            hours: BTreeMap::new(),
             weeks: 0.0,
             newest: None,
             age_weeks: 0.0,
@@ -118,12 +130,21 @@ impl Past {
     }
 
     /// A case of this weight has ended and meant nothing.
-    pub fn record(&mut self, weight: f64) {
+    pub fn record(&mut self, weight: f64, began: Timestamp) {
         if self.age_weeks < STRANGE_WEEKS {
             return;
         }
-        let bin = ((weight / BIN) as usize).min(BINS - 1);
-        self.cases[bin] += 1.0;
+        let hour = began.0.div_euclid(HOUR_MS);
+        if self.hours.get(&hour).is_some_and(|heaviest| *heaviest >= weight) {
+            return;
+        }
+        if let Some(lighter) = self.hours.insert(hour, weight) {
+            self.cases[bin(lighter)] = (self.cases[bin(lighter)] - 1.0).max(0.0);
+        }
+        if self.hours.len() > HOURS {
+            self.hours.pop_first();
+        }
+        self.cases[bin(weight)] += 1.0;
     }
 
     /// People were told of a case that meant nothing.
@@ -134,11 +155,16 @@ impl Past {
         }
     }
 
-    /// A case recorded this long ago did mean something.
-    pub fn take_back(&mut self, weight: f64, ago_ms: i64) {
-        let bin = ((weight / BIN) as usize).min(BINS - 1);
+    /// A case that was recorded did mean something.
+    pub fn take_back(&mut self, weight: f64, began: Timestamp) {
+        let hour = began.0.div_euclid(HOUR_MS);
+        if self.hours.get(&hour) != Some(&weight) {
+            return;
+        }
+        self.hours.remove(&hour);
+        let ago_ms = self.newest.map_or(0, |newest| newest.since(began));
         let faded = libm::exp2(-(ago_ms as f64) / WEEK_MS / HALF_LIFE_WEEKS);
-        self.cases[bin] = (self.cases[bin] - faded).max(0.0);
+        self.cases[bin(weight)] = (self.cases[bin(weight)] - faded).max(0.0);
     }
 
     /// `looks` is how many values a week are judged.
@@ -217,7 +243,9 @@ mod tests {
             past.advance(at, BUDGET);
             at = at.plus_ms(GAP_MS_MAX);
         }
-        cases.iter().for_each(|&weight| past.record(weight));
+        for (hour, &weight) in (0..).zip(cases) {
+            past.record(weight, Timestamp(hour * HOUR_MS));
+        }
         past
     }
 

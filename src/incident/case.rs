@@ -85,6 +85,11 @@ impl Case {
         story
     }
 
+    /// When the first of its movers began.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.tracks.values().chain(&self.gone).map(|track| track.since).min()
+    }
+
     pub fn is_real(&self) -> bool {
         self.tracks.values().any(Track::is_real)
     }

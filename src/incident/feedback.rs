@@ -65,7 +65,7 @@ pub enum Heard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Closed {
     id: String,
-    closed_at: Timestamp,
+    began: Timestamp,
     /// The most it weighed.
     peak: f64,
     /// People were told of it, so it may have cost some of the budget.
@@ -105,8 +105,8 @@ impl Feedback {
             self.closed.pop_front();
         }
         let id = opened.incident.id.clone();
-        let peak = case.peak;
-        self.closed.push_back(Closed { id, closed_at: at, peak, was_told, is_counted, verdict, movers });
+        let (peak, began) = (case.peak, case.began().unwrap_or(at));
+        self.closed.push_back(Closed { id, began, peak, was_told, is_counted, verdict, movers });
         is_counted
     }
 
@@ -144,8 +144,8 @@ impl Feedback {
             Verdict::NormalNow => closed.is_counted,
         };
         match (closed.is_counted, counts) {
-            (false, true) => past.record(closed.peak),
-            (true, false) => past.take_back(closed.peak, at.since(closed.closed_at)),
+            (false, true) => past.record(closed.peak, closed.began),
+            (true, false) => past.take_back(closed.peak, closed.began),
             _ => {}
         }
         closed.is_counted = counts;

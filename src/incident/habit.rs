@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::mover::{Evidence, Track};
+use super::routine::{Hour, Routines};
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
 
@@ -27,14 +28,16 @@ const PRIOR_STRAYED_SECONDS: f64 = 1_500.0;
 /// A run counts as at most so long, and its evidence as at most so many times the mean.
 const RUN_SECONDS_MAX: f64 = 600.0;
 const WINSOR: f64 = 5.0;
+/// What is worth a look whether it comes back next week.
+const NOTABLE_RARITY: f64 = 2.5;
 /// The past counts half after this.
 const HALF_LIFE_SECONDS: f64 = 14.0 * 86_400.0;
 
 /// One of the two, or its integral over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Strayed {
-    seconds: f64,
-    evidence_seconds: f64,
+pub(super) struct Strayed {
+    pub seconds: f64,
+    pub evidence_seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,7 @@ pub(super) struct Habits {
     all: Option<Habit>,
     /// Admitted since the last tick.
     new: Vec<SeriesId>,
+    routines: Routines,
 }
 
 impl Strayed {
@@ -66,20 +70,25 @@ impl Strayed {
         self.evidence_seconds *= keep;
     }
 
+    pub fn add(&mut self, seconds: f64, evidence_seconds: f64) {
+        self.seconds += seconds;
+        self.evidence_seconds += evidence_seconds;
+    }
+
     fn learn(&mut self, seconds: f64, evidence_seconds: f64, prior: f64) {
         if seconds > 0.0 {
             let mean = (evidence_seconds / seconds).min(WINSOR * self.mean(prior));
             let seconds = seconds.min(RUN_SECONDS_MAX);
-            self.seconds += seconds;
-            self.evidence_seconds += mean * seconds;
+            self.add(seconds, mean * seconds);
         }
     }
 
-    fn rarity(&self, evidence: f64, watched_seconds: f64, prior: f64) -> f64 {
+    /// -log10 of the share of time in which there is at least so much evidence, of what strays for `share` of it. Its
+    /// mean is `prior` where little is known.
+    pub fn rarity(&self, evidence: f64, share: f64, prior: f64) -> f64 {
         if evidence <= 0.0 {
             return 0.0;
         }
-        let share = (self.seconds + STRAYED_PRIOR * PRIOR_SECONDS) / (watched_seconds + PRIOR_SECONDS);
         evidence / self.mean(prior) * std::f64::consts::LOG10_E - libm::log10(share.min(1.0))
     }
 }
@@ -87,6 +96,17 @@ impl Strayed {
 impl Habit {
     fn new(at: Timestamp) -> Self {
         Habit { watched_seconds: 0.0, at, whole: Strayed::default(), own: Strayed::default() }
+    }
+
+    fn rarity(&self, evidence: Evidence, prior: Evidence) -> Evidence {
+        let rarity = |strayed: Strayed, evidence: f64, prior: f64| {
+            let seconds = strayed.seconds + STRAYED_PRIOR * PRIOR_SECONDS;
+            strayed.rarity(evidence, seconds / (self.watched_seconds + PRIOR_SECONDS), prior)
+        };
+        Evidence {
+            whole: rarity(self.whole, evidence.whole, prior.whole),
+            own: rarity(self.own, evidence.own, prior.own),
+        }
     }
 
     fn advance(&mut self, at: Timestamp) {
@@ -100,16 +120,18 @@ impl Habit {
 }
 
 impl Habits {
-    /// From the next tick on the series is watched.
-    pub fn admit(&mut self, series: SeriesId) {
+    /// From the next tick on the series, which has this name, is watched.
+    pub fn admit(&mut self, series: SeriesId, name: &str) {
         if !self.by_series.contains_key(&series) {
             self.new.push(series);
+            self.routines.admit(name);
         }
     }
 
-    pub fn retire(&mut self, series: SeriesId) {
+    pub fn retire(&mut self, series: SeriesId, name: &str) {
         self.by_series.remove(&series);
         self.new.retain(|new| *new != series);
+        self.routines.retire(series, name);
     }
 
     /// A tick begins.
@@ -120,11 +142,14 @@ impl Habits {
     }
 
     /// A series has strayed, and as far as is known it meant nothing.
-    pub fn learn(&mut self, series: SeriesId, at: Timestamp, run: &Track) {
+    pub fn learn(&mut self, series: SeriesId, now: Hour, run: &Track) {
         let prior = self.prior();
         let Some(habit) = self.by_series.get_mut(&series) else { return };
-        for habit in [habit, self.all.get_or_insert(Habit::new(at))] {
-            habit.advance(at);
+        if habit.rarity(Evidence { whole: run.peak, own: 0.0 }, prior).whole >= NOTABLE_RARITY {
+            self.routines.learn(series, now, run);
+        }
+        for habit in [habit, self.all.get_or_insert(Habit::new(now.at))] {
+            habit.advance(now.at);
             habit.whole.learn(run.strayed_seconds.whole, run.evidence_seconds.whole, prior.whole);
             habit.own.learn(run.strayed_seconds.own, run.evidence_seconds.own, prior.own);
         }
@@ -138,13 +163,15 @@ impl Habits {
         Evidence { whole: mean(|all| all.whole), own: mean(|all| all.own) }
     }
 
-    /// How rare the evidence of a series is, with the site's `prior`: -log10 of the share of its time in which it has at least as much.
-    pub fn rarity(&self, series: SeriesId, at: Timestamp, evidence: Evidence, prior: Evidence) -> Evidence {
+    /// How rare the evidence of a run is, with the site's `prior`: -log10 of the share of its time, or of this hour of
+    /// the week, in which the series has at least as much.
+    pub fn rarity(&self, series: SeriesId, now: Hour, run: &Track, prior: Evidence) -> Evidence {
         let Some(mut habit) = self.by_series.get(&series).copied() else { return Evidence::default() };
-        habit.advance(at);
-        Evidence {
-            whole: habit.whole.rarity(evidence.whole, habit.watched_seconds, prior.whole),
-            own: habit.own.rarity(evidence.own, habit.watched_seconds, prior.own),
+        habit.advance(now.at);
+        let ever = habit.rarity(run.evidence, prior);
+        match self.routines.rarity(series, now, run, prior) {
+            Some(now) => Evidence { whole: ever.whole.min(now.whole), own: ever.own.min(now.own) },
+            None => ever,
         }
     }
 }
@@ -160,17 +187,22 @@ mod tests {
     /// A series that strayed for two minutes every so many hours of a week, with this evidence.
     fn habits(every_hours: i64, evidence: f64) -> Habits {
         let mut habits = Habits::default();
-        habits.admit(SERIES);
+        habits.admit(SERIES, "queue");
         habits.step(Timestamp(0));
         for hour in (every_hours..=168).step_by(every_hours as usize) {
-            habits.learn(SERIES, Timestamp(hour * 3_600_000), &strayed(120.0, evidence));
+            habits.learn(SERIES, hour_at(hour * 3_600_000), &strayed(120.0, evidence));
         }
         habits
     }
 
     fn rarity(habits: &Habits, evidence: f64) -> f64 {
-        let evidence = Evidence { whole: evidence, own: 0.0 };
-        habits.rarity(SERIES, Timestamp(WEEK_MS), evidence, habits.prior()).whole
+        let mut run = strayed(1.0, 0.0);
+        run.evidence = Evidence { whole: evidence, own: 0.0 };
+        habits.rarity(SERIES, hour_at(WEEK_MS), &run, habits.prior()).whole
+    }
+
+    fn hour_at(ms: i64) -> Hour {
+        Hour::new(Timestamp(ms), (ms / 1000 % (7 * 86_400)) as u32)
     }
 
     #[test]
@@ -193,7 +225,7 @@ mod tests {
     fn one_long_run_does_not_make_a_series_deaf() {
         let mut habits = habits(6, 5.0);
         let before = rarity(&habits, 100.0);
-        habits.learn(SERIES, Timestamp(WEEK_MS), &strayed(86_400.0, 400.0));
+        habits.learn(SERIES, hour_at(WEEK_MS), &strayed(86_400.0, 400.0));
         let after = rarity(&habits, 100.0);
         assert!(after > 0.3 * before && after > 4.0, "{before}, then {after}");
     }

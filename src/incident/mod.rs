@@ -13,10 +13,12 @@ pub mod event;
 mod excuse;
 mod explain;
 mod feedback;
+mod flap;
 mod habit;
 mod id;
 mod lifecycle;
 mod mover;
+mod routine;
 #[cfg(test)]
 mod scenarios;
 mod state;
@@ -92,6 +94,9 @@ pub struct Observed {
 
 /// How incidents look at series that no finding is about.
 pub trait View {
+    /// Seconds since Monday, 00:00, of the site's local time; a holiday is as a Sunday.
+    fn second_of_week(&self, at: Timestamp) -> u32;
+
     /// `None` for a series that is not known, or no longer.
     fn now(&self, series: SeriesId) -> Option<Observed>;
 }
@@ -180,16 +185,16 @@ impl Incidents {
     ) -> Option<SignalRef> {
         let (house, state) = self.parts();
         let signal = house.table.resolve(labels);
-        state.habits.admit(series);
+        state.habits.admit(series, labels.name());
         if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
             state.drops.watched += 1;
         }
         signal
     }
 
-    /// Forgets a series that is gone for good; an open incident keeps its mover.
-    pub fn retire(&mut self, series: SeriesId) {
-        self.state.retire(series);
+    /// Forgets a series of this name that is gone for good; an open incident keeps its mover.
+    pub fn retire(&mut self, series: SeriesId, name: &str) {
+        self.state.retire(series, name);
     }
 
     /// One tick, after all shards. `findings` are in order of (entity name, labels), one a series.

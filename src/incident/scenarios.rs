@@ -32,6 +32,10 @@ struct Series {
 struct Seen(BTreeMap<SeriesId, Observed>);
 
 impl View for Seen {
+    fn second_of_week(&self, at: Timestamp) -> u32 {
+        (at.0 / 1000).rem_euclid(7 * 86_400) as u32
+    }
+
     fn now(&self, series: SeriesId) -> Option<Observed> {
         self.0.get(&series).copied()
     }
@@ -285,7 +289,7 @@ fn no_data_never_clears() {
     site.ticks(1000, |place| (place != DEFERRED).then_some(0.0));
     assert_eq!(site.incidents.open().count(), 1);
     // Gone for good is no calm either: a person decides.
-    site.incidents.retire(SeriesId(DEFERRED as u32));
+    site.incidents.retire(SeriesId(DEFERRED as u32), "postfix_queue_stat");
     site.seen.0.remove(&SeriesId(DEFERRED as u32));
     site.ticks(100, |place| (place != DEFERRED).then_some(0.0));
     let id = site.incidents.open().next().unwrap().id.clone();

@@ -8,8 +8,10 @@ use super::budget::{Past, Thresholds};
 use super::case::{Case, Opened};
 use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
+use super::flap::Flaps;
 use super::habit::Habits;
 use super::mover::Track;
+use super::routine::Hour;
 use super::watch::Watches;
 use super::{
     FINDING_SURPRISE_MIN, Finding, House, IncidentDrops, IncidentSettings, View, correlate, lifecycle,
@@ -30,12 +32,13 @@ pub struct IncidentState {
     pub(super) drops: IncidentDrops,
     past: Past,
     feedback: Feedback,
+    flaps: Flaps,
     /// By the order in which they began.
     cases: BTreeMap<u64, Case>,
     /// Which case a series is in.
     in_case: BTreeMap<SeriesId, u64>,
     next_case: u64,
-    now: Timestamp,
+    now: Hour,
 }
 
 impl IncidentState {
@@ -56,7 +59,7 @@ impl IncidentState {
         view: &impl View,
         out: &mut Vec<Event>,
     ) {
-        self.now = at;
+        self.now = Hour::new(at, view.second_of_week(at));
         self.past.advance(at, house.settings.budget);
         self.habits.step(at);
         self.feedback.excuses.advance(at);
@@ -117,24 +120,24 @@ impl IncidentState {
 
     /// Looks at movers that no finding was about, and lets go of those that were nothing.
     fn follow(&mut self, house: &House, at: Timestamp, view: &impl View) {
-        let IncidentState { cases, in_case, watches, habits, feedback, .. } = self;
+        let IncidentState { cases, in_case, watches, habits, feedback, now, .. } = self;
         let prior = habits.prior();
         for case in cases.values_mut() {
             let is_open = case.opened.is_some();
             case.tracks.retain(|series, track| {
                 let is_paused = house.paused.contains(&track.entity);
-                if let Some(now) = view.now(*series).filter(|_| !is_paused) {
-                    let now = feedback.excuses.heard(house, at, (*series, track), now);
-                    track.take(now);
+                if let Some(seen) = view.now(*series).filter(|_| !is_paused) {
+                    let seen = feedback.excuses.heard(house, at, (*series, track), seen);
+                    track.take(seen);
                 }
-                track.weigh(habits.rarity(*series, at, track.evidence, prior));
+                track.weigh(habits.rarity(*series, *now, track, prior));
                 if track.by_limit && !is_paused {
                     track.by_limit = watches.is_pressed(house, at, view, *series);
                 }
                 let is_over = track.evidence.whole <= 0.0 || track.silent_ms(at) > FORGOTTEN_MS;
                 let keep = track.by_limit || !is_over || (is_open && track.is_real());
                 if !keep {
-                    habits.learn(*series, at, track);
+                    habits.learn(*series, *now, track);
                     in_case.remove(series);
                 }
                 keep
@@ -157,7 +160,7 @@ impl IncidentState {
             }
             let Some(assessment) = case.assess(house, &self.watches, view, at, thresholds) else { continue };
             if case.opened.is_some() {
-                if is_calm(house, at, view, &self.watches, case) {
+                if is_calm(house, at, view, (&self.watches, &self.flaps), case) {
                     out.extend(lifecycle::resolve(house, at, case, ""));
                     over.push(*number);
                 } else {
@@ -179,8 +182,13 @@ impl IncidentState {
     fn close(&mut self, house: &House, number: u64, verdict: Option<Verdict>) {
         let Some(case) = self.cases.remove(&number) else { return };
         self.in_case.retain(|_, in_case| *in_case != number);
-        if self.feedback.close(house, self.now, &case, verdict) {
-            self.past.record(case.peak);
+        let is_told = |opened: &Opened| opened.incident.severity > Severity::Info;
+        if case.opened.as_ref().is_some_and(is_told) {
+            let real = case.tracks.iter().filter(|(_, track)| track.is_real());
+            self.flaps.end(self.now.at, real.map(|(series, _)| *series));
+        }
+        if self.feedback.close(house, self.now.at, &case, verdict) {
+            self.past.record(case.peak, case.began().unwrap_or(self.now.at));
             let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
             if told > Severity::Info {
                 self.past.fire(told == Severity::Page);
@@ -191,9 +199,9 @@ impl IncidentState {
         }
     }
 
-    pub(super) fn retire(&mut self, series: SeriesId) {
+    pub(super) fn retire(&mut self, series: SeriesId, name: &str) {
         self.watches.retire(series);
-        self.habits.retire(series);
+        self.habits.retire(series, name);
         let Some(number) = self.in_case.remove(&series) else { return };
         if let Some(case) = self.cases.get_mut(&number)
             && let Some(track) = case.tracks.remove(&series)
@@ -320,13 +328,13 @@ impl IncidentState {
     pub(super) fn learning(&self, settings: &IncidentSettings, series: SeriesId) -> bool {
         let case = self.in_case.get(&series).and_then(|number| self.cases.get(number));
         let Some(opened) = case.and_then(|case| case.opened.as_ref()) else { return true };
-        self.now.since(opened.incident.opened_at) as f64 > settings.learning_stops_seconds * 1000.0
+        self.now.at.since(opened.incident.opened_at) as f64 > settings.learning_stops_seconds * 1000.0
     }
 
     /// The series on which learning has stopped.
     pub(super) fn not_learning(&self, settings: &IncidentSettings) -> BTreeSet<SeriesId> {
         let in_case = self.in_case.keys().copied().filter(|series| !self.learning(settings, *series));
-        in_case.chain(self.feedback.excuses.not_learning(settings, self.now)).collect()
+        in_case.chain(self.feedback.excuses.not_learning(settings, self.now.at)).collect()
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
@@ -340,9 +348,17 @@ impl IncidentState {
 }
 
 /// Every mover that still has a series has been calm for a while, and none is at its limit or near it.
-fn is_calm(house: &House, at: Timestamp, view: &impl View, watches: &Watches, case: &Case) -> bool {
-    let rests = |track: &Track| track.calm >= house.settings.calm_values;
+fn is_calm(
+    house: &House,
+    at: Timestamp,
+    view: &impl View,
+    (watches, flaps): (&Watches, &Flaps),
+    case: &Case,
+) -> bool {
+    let rests = |series: &SeriesId, track: &Track| {
+        track.calm >= house.settings.calm_values.saturating_mul(flaps.times(at, *series))
+    };
     let mut real = case.tracks.iter().filter(|(_, track)| track.is_real()).peekable();
     real.peek().is_some()
-        && real.all(|(series, track)| rests(track) && !watches.is_pressed(house, at, view, *series))
+        && real.all(|(series, track)| rests(series, track) && !watches.is_pressed(house, at, view, *series))
 }

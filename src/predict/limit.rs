@@ -28,9 +28,12 @@ const POINTS_MIN: u32 = 12;
 /// Samples before anything may be said: a tracker that has just begun has seen no climb come back.
 const SAMPLES_MIN: u32 = 64;
 /// A climb counts once it is this much higher than those that came back.
-const OUTGROWN: f64 = 1.5;
+const OUTGROWN: f64 = 2.0;
 /// The height of the usual climb is half forgotten after this.
-const HALF_LIFE_SECONDS: f64 = 2.0 * 86_400.0;
+const HALF_LIFE_SECONDS: f64 = 21.0 * 86_400.0;
+/// Once days are known, a climb teaches at most so many times what was usual: a leak that a restart ended is told
+/// again when it comes again, and a weekly job is soon usual.
+const TEACHES_TIMES: f64 = 2.0;
 /// The paces of minutes.
 const SHORT_PACES: usize = 2;
 /// A line is drawn no further than this many times the leg it stands on.
@@ -132,7 +135,7 @@ struct Climb {
 }
 
 impl Climb {
-    fn take(&mut self, at: Timestamp, height: f64) {
+    fn take(&mut self, at: Timestamp, height: f64, is_settled: bool) {
         let Some(before) = self.at.replace(at) else {
             (self.foot, self.top) = (height, height);
             return;
@@ -141,7 +144,8 @@ impl Climb {
         self.top = self.top.max(height);
         let climbed = self.top - self.foot;
         if self.top - height > 0.5 * climbed {
-            self.usual = climbed.max(self.usual);
+            let taught = if is_settled { climbed.min(TEACHES_TIMES * self.usual) } else { climbed };
+            self.usual = taught.max(self.usual);
             (self.foot, self.top) = (height, height);
         }
         self.foot = self.foot.min(height);
@@ -155,8 +159,8 @@ impl Climb {
 
 impl Pace {
     /// Takes a point; every eighth time gives the floor of the last eight.
-    fn take(&mut self, point: Point, is_short: bool) -> Option<Point> {
-        self.climb.take(point.at, if is_short { point.beyond } else { point.height });
+    fn take(&mut self, point: Point, is_short: bool, is_settled: bool) -> Option<Point> {
+        self.climb.take(point.at, if is_short { point.beyond } else { point.height }, is_settled);
         self.taken = self.taken.wrapping_add(1);
         if self.points.len() == POINTS {
             self.points.pop_front();
@@ -223,6 +227,7 @@ impl LimitTracker {
         let height = self.height(value);
         let beyond = if expected.is_finite() { height - self.height(expected) } else { height };
         self.newest = Some((at, height));
+        let is_settled = !self.days.tops.is_empty();
         let mut point = Some(Point { at, height, beyond });
         for place in 0..PACES {
             let Some(taken) = point else { return };
@@ -232,7 +237,7 @@ impl LimitTracker {
             if place == DAILY_PACE {
                 self.days.take(taken.at, taken.height);
             }
-            point = self.paces[place].take(taken, place < SHORT_PACES);
+            point = self.paces[place].take(taken, place < SHORT_PACES, is_settled);
         }
     }
 
