@@ -10,6 +10,8 @@
 mod groups;
 mod local_time;
 mod maintenance;
+#[cfg(test)]
+mod properties;
 mod settings;
 mod settle;
 mod shard;
