@@ -25,9 +25,11 @@ const KINDS: usize = 2;
 const REST_WEEKDAY: u8 = 5;
 /// Days of each kind in a week.
 const DAYS: [f32; KINDS] = [5.0, 2.0];
-/// Visits that a slot remembers, and how many that found nothing it begins with.
+/// Visits that a slot remembers, and samples, if that is longer.
 const VISITS_REMEMBERED: f32 = 7.0;
-const VISITS_BEFORE: f32 = 0.5;
+const SAMPLES_REMEMBERED: f32 = 100.0;
+/// Samples of a visit that count, since those near in time are alike; it begins with as many that found nothing.
+const VISIT_SAMPLES_MAX: f32 = 24.0;
 /// A residual counts as at most this many deviations.
 const WINSOR: f32 = 4.0;
 /// Steps of the logarithm to a doubling. Where a table says that there is never any noise, there was none to learn
@@ -90,8 +92,9 @@ impl Spread {
                 let (sum, count) = (chunk.sum[lane], chunk.count[lane]);
                 if count > 0.0 {
                     let visits = (past.age[lane] / day_samples * DAYS[kind] / 7.0).max(1.0);
-                    let whole = (count * SLOTS as f32 / day_samples).min(1.0);
-                    let gain = whole / (VISITS_BEFORE + visits).min(VISITS_REMEMBERED);
+                    let samples = count.min(VISIT_SAMPLES_MAX);
+                    let remembered = (VISITS_REMEMBERED * samples).max(SAMPLES_REMEMBERED);
+                    let gain = samples / (VISIT_SAMPLES_MAX + visits * samples).min(remembered);
                     let byte = &mut chunk.square[kind][last][lane];
                     let deviations = DEVIATIONS[usize::from(*byte)];
                     let square = deviations * deviations;
