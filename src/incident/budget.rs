@@ -12,12 +12,16 @@
 //!
 //! The past seldom reaches as far as the budget: who wants one page a month and was watched for two weeks asks for a
 //! weight that has not been seen. The heaviest twenty cases have an exponential tail, as sums of decades do, and beyond
-//! them it goes on, at the scale that their median tells, since one huge case says little of others (it counts for itself); what twenty know of its scale is uncertain, so the predictive distribution is taken (with the scale
-//! unknown it is a Lomax: Geisser 1993), which asks for a little more than the estimate would.
+//! them it goes on, at the scale that their median tells, since one huge case says little of others (it counts for
+//! itself); what twenty know of its scale is uncertain, so the predictive distribution is taken (with the scale unknown it
+//! is a Lomax: Geisser 1993), which asks for a little more than the estimate would.
 //!
 //! All that is an estimate, so a slow loop watches what really fired: each false ticket or page raises what the next one
 //! takes, and quiet time lowers it, at a rate that holds still where the budget is just used up (Robbins and Monro
 //! 1951). For pages it only ever raises: a page that nobody needed to get is no loss.
+//!
+//! Cases that began in one hour are one event, of which the heaviest counts: a tail is that of independent exceedances
+//! (Davison and Smith 1990).
 //!
 //! A case in which several signs of a known fault agreed, or that a person took on, was no false alarm and isn't
 //! counted.

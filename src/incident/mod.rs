@@ -1,9 +1,10 @@
 //! Surprises that move together are one incident: correlated, weighed against the budget, explained, closed.
 //!
 //! Once a tick, after all shards: `mover` gathers evidence for each series that may be leaving its course,
-//! `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
+//! `habit` and `routine` say how rare that is for it, `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
 //! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
-//! sentence, `id` names it so that a replay gives the same name. `feedback` hears what people say of it, and
+//! sentence, `id` names it so that a replay gives the same name; `flap` keeps what comes back at once from being news each
+//! time. `feedback` hears what people say of it, and
 //! `excuse` keeps what was called false, so that it needs more the next time.
 
 mod budget;

@@ -268,6 +268,40 @@ fn a_spike_and_two_days_of_noise_are_no_incidents() {
     assert_eq!(site.events, []);
 }
 
+/// One series that no pack knows.
+fn batch_host() -> Site {
+    let mut site = Site::new(settings());
+    site.add("batch1", "some_app_work", ("", ""), 100.0, 1.0);
+    site
+}
+
+#[test]
+fn a_weekly_job_is_told_twice_and_then_expected_but_not_more_of_it() {
+    const WEEK: usize = 40_320;
+    let mut site = batch_host();
+    let opened = |site: &Site| site.kinds().iter().filter(|kind| **kind == EventKind::Opened).count();
+    let mut told = Vec::new();
+    for off in [4.0, 4.0, 4.0, 4.0, 16.0] {
+        let before = opened(&site);
+        site.calm(WEEK - 40);
+        site.ticks(40, |_| Some(off));
+        told.push(opened(&site) - before);
+    }
+    assert_eq!(told, [1, 1, 0, 0, 1]);
+}
+
+#[test]
+fn what_is_over_and_back_within_minutes_is_not_news_each_time() {
+    let mut site = batch_host();
+    site.calm(5_760);
+    for _ in 0..24 {
+        site.ticks(10, |_| Some(8.0));
+        site.calm(12);
+    }
+    let opened = site.kinds().iter().filter(|kind| **kind == EventKind::Opened).count();
+    assert!((1..=3).contains(&opened), "{opened} incidents in two hours");
+}
+
 #[test]
 fn what_breaks_together_is_one_incident_and_what_does_not_is_two() {
     let mut site = Site::new(settings());

@@ -4,10 +4,11 @@
 //! fills within minutes and a disk that fills within weeks are both seen. A coarse point is the floor of
 //! eight finer ones, which makes a saw-tooth (garbage collection, log rotation) a plain line.
 //!
-//! A climb is a trend only if its line stands out of its scatter *and* it has outgrown the climbs that came
-//! back before, in the last days: the rising tooth of a saw is neither news nor a forecast. On legs of minutes it is the
-//! climb beyond what the hour expects that has to: a morning is no trend, and what wanders comes back. `is_new_ground` tells a rise that
-//! the last days have not seen from the morning of a working day.
+//! A climb is a trend only if its line stands out of its scatter *and* it has outgrown the climbs that came back before, in
+//! the last weeks: the rising tooth of a saw is neither news nor a forecast. The highest of `n` climbs of a random walk is
+//! passed by the next `n` now and then; its double, in one of `n` times. On legs of minutes it is the climb beyond what
+//! the hour expects that has to: a morning is no trend, and what wanders comes back. `is_new_ground` tells a rise that the
+//! last days have not seen from the morning of a working day.
 //! Blind to: a limit reached by one jump; a first tooth, before any has come back.
 
 use std::collections::VecDeque;
