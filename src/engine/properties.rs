@@ -26,9 +26,9 @@ const KINDS: [Kind; 6] =
 /// One kind by itself.
 #[derive(Clone, Serialize, Deserialize)]
 enum Alone {
-    Series(Kind, Univariate),
-    Energy(Together),
-    Relations(Multivariate),
+    Series(Kind, Box<Univariate>),
+    Energy(Box<Together>),
+    Relations(Box<Multivariate>),
     Limits(Vec<LimitTracker>),
 }
 
@@ -38,15 +38,15 @@ impl Alone {
             Kind::Energy => {
                 let mut together = Together::new(false);
                 together.grow(SIGNALS);
-                Alone::Energy(together)
+                Alone::Energy(Box::new(together))
             }
             Kind::Multivariate => {
                 let mut relations = Multivariate::new();
                 (0..SIGNALS).for_each(|_| assert!(relations.join().is_some()));
-                Alone::Relations(relations)
+                Alone::Relations(Box::new(relations))
             }
             Kind::Limit => Alone::Limits(vec![LimitTracker::new(Direction::Up); SIGNALS]),
-            kind => Alone::Series(kind, Univariate::new(60, CHUNKS)),
+            kind => Alone::Series(kind, Box::new(Univariate::new(60, CHUNKS))),
         }
     }
 
