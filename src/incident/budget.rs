@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::USUAL_RARITY;
+use super::event::Severity;
 use crate::sample::Timestamp;
 
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
@@ -151,16 +152,24 @@ impl Past {
         self.cases[bin(weight)] += 1.0;
     }
 
-    /// People were told of a case that meant nothing.
-    pub fn fire(&mut self, is_page: bool) {
-        self.fired.ticket = (self.fired.ticket + LOOP_STEP).min(LOOP_UP_MAX);
-        if is_page {
-            self.fired.page = (self.fired.page + LOOP_STEP).min(LOOP_UP_MAX);
+    /// People were told of a case, and it meant nothing.
+    pub fn fire(&mut self, told: Severity) {
+        self.move_loop(told, LOOP_STEP);
+    }
+
+    fn move_loop(&mut self, told: Severity, by: f64) {
+        let Thresholds { ticket, page } = &mut self.fired;
+        if told > Severity::Info {
+            *ticket = (*ticket + by).clamp(-LOOP_DOWN_MAX, LOOP_UP_MAX);
+        }
+        if told == Severity::Page {
+            *page = (*page + by).clamp(0.0, LOOP_UP_MAX);
         }
     }
 
-    /// A case that was recorded did mean something.
-    pub fn take_back(&mut self, weight: f64, began: Timestamp) {
+    /// A case that was recorded, and told of, did mean something.
+    pub fn take_back(&mut self, weight: f64, began: Timestamp, told: Severity) {
+        self.move_loop(told, -LOOP_STEP);
         let hour = began.0.div_euclid(HOUR_MS);
         if self.hours.get(&hour) != Some(&weight) {
             return;
@@ -268,6 +277,34 @@ mod tests {
         assert_eq!(noisy.page, 31.0);
         let one_a_month = watched(4.0, &[30.0]).thresholds(BUDGET, LOOKS);
         assert!(one_a_month.page < 9.5, "one in four weeks is within the budget: {one_a_month:?}");
+    }
+
+    #[test]
+    fn what_begins_in_one_hour_counts_once_by_its_heaviest() {
+        let (mut burst, single) = (watched(4.0, &[]), watched(4.0, &[50.0]));
+        for (minute, weight) in [(5, 20.0), (10, 50.0), (59, 30.0)] {
+            burst.record(weight, Timestamp(minute * 60_000));
+        }
+        assert_eq!(burst.cases, single.cases);
+    }
+
+    #[test]
+    fn a_true_alarm_takes_back_all_that_it_taught() {
+        let (mut past, began) = (watched(4.0, &[]), Timestamp(9 * HOUR_MS));
+        let mut before = past.clone();
+        before.fired.page = LOOP_STEP;
+        past.fired.page = LOOP_STEP;
+        past.record(50.0, began);
+        past.fire(Severity::Page);
+        assert!(past.thresholds(BUDGET, LOOKS).page > before.thresholds(BUDGET, LOOKS).page);
+        past.newest = Some(began);
+        past.take_back(50.0, began, Severity::Page);
+        past.newest = before.newest;
+        assert_eq!(past, before);
+        // What was never recorded, as in the first days, takes nothing of others with it.
+        past.record(50.0, began);
+        past.take_back(40.0, began, Severity::Info);
+        assert!(past.cases[bin(50.0)] == 1.0);
     }
 
     #[test]

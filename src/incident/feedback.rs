@@ -68,8 +68,8 @@ struct Closed {
     began: Timestamp,
     /// The most it weighed.
     peak: f64,
-    /// People were told of it, so it may have cost some of the budget.
-    was_told: bool,
+    /// Where people were told of it, it may have cost some of the budget.
+    told: Severity,
     /// The budget has it among what meant nothing.
     is_counted: bool,
     verdict: Option<Verdict>,
@@ -92,8 +92,8 @@ impl Feedback {
         let Some(opened) = &case.opened else { return true };
         let confirmed = self.confirmed.remove(&opened.incident.id).then_some(Verdict::TrueAlarm);
         let verdict = verdict.or(confirmed);
-        let was_told = opened.incident.severity > Severity::Info;
-        let is_false = verdict == Some(Verdict::FalseAlarm) && was_told;
+        let told = opened.incident.severity;
+        let is_false = verdict == Some(Verdict::FalseAlarm) && told > Severity::Info;
         let is_counted = is_false || !opened.is_credible();
         let movers = moved(house, at, case);
         match verdict {
@@ -106,7 +106,7 @@ impl Feedback {
         }
         let id = opened.incident.id.clone();
         let (peak, began) = (case.peak, case.began().unwrap_or(at));
-        self.closed.push_back(Closed { id, began, peak, was_told, is_counted, verdict, movers });
+        self.closed.push_back(Closed { id, began, peak, told, is_counted, verdict, movers });
         is_counted
     }
 
@@ -139,13 +139,16 @@ impl Feedback {
             }
         }
         let counts = match verdict {
-            Verdict::FalseAlarm => closed.was_told,
+            Verdict::FalseAlarm => closed.told > Severity::Info,
             Verdict::TrueAlarm => false,
             Verdict::NormalNow => closed.is_counted,
         };
         match (closed.is_counted, counts) {
-            (false, true) => past.record(closed.peak, closed.began),
-            (true, false) => past.take_back(closed.peak, closed.began),
+            (false, true) => {
+                past.record(closed.peak, closed.began);
+                past.fire(closed.told);
+            }
+            (true, false) => past.take_back(closed.peak, closed.began, closed.told),
             _ => {}
         }
         closed.is_counted = counts;

@@ -190,9 +190,7 @@ impl IncidentState {
         if self.feedback.close(house, self.now.at, &case, verdict) {
             self.past.record(case.peak, case.began().unwrap_or(self.now.at));
             let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
-            if told > Severity::Info {
-                self.past.fire(told == Severity::Page);
-            }
+            self.past.fire(told);
             for (series, track) in &case.tracks {
                 self.habits.learn(*series, self.now, track);
             }
