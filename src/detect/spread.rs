@@ -3,9 +3,9 @@
 //! What people do varies with how much of it they do: counts at ten in the morning stray by more than at four at night,
 //! and on a working day by more than on a Sunday. One yardstick for all finds the morning odd and the night never. A
 //! table over the hours of a working day and of a day of rest holds the mean square of residuals in units of the
-//! yardstick; between the middles of its slots it is interpolated. It begins at 1 everywhere. As in `profile`, samples are
-//! summed while a slot lasts and enter when it ends, so a slot counts visits; a square is kept as its logarithm in a byte,
-//! 2 % a step.
+//! yardstick; between the middles of its slots it is interpolated. It begins at 1 everywhere. As in `profile`, samples
+//! are summed while a slot lasts and enter when it ends, a long visit as the few samples that are apart; a square is kept
+//! as its logarithm in a byte, 2 % a step.
 //! Cost: 32 bytes and about 10 flops a lane and tick.
 
 use std::sync::LazyLock;
