@@ -4,6 +4,7 @@
 //! `load` brings the mail, `scanner` and `host` move it, `page` prints what an exporter would,
 //! `history` is what a Prometheus would have kept, `server` serves all of it on loopback.
 
+pub mod cluster;
 pub mod history;
 pub mod host;
 pub mod load;
