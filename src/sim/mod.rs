@@ -5,6 +5,7 @@
 //! `history` is what a Prometheus would have kept, `server` serves all of it on loopback.
 
 pub mod cluster;
+pub mod exporter;
 pub mod history;
 pub mod host;
 pub mod load;

@@ -1,0 +1,47 @@
+//! What looks at a proxy: nginx exporter, memcached_exporter, and a count of answers from the access log.
+
+use super::{Kind, Page, flag};
+use crate::sim::cluster::readings::{ProxyReadings, ServiceReadings};
+
+pub fn print_nginx(proxy: &ProxyReadings, page: &mut impl Page) {
+    if proxy.is_up {
+        let figures = [
+            ("nginx_connections_accepted", Kind::Counter, proxy.accepted_total),
+            ("nginx_connections_active", Kind::Gauge, proxy.active),
+            ("nginx_connections_handled", Kind::Counter, proxy.handled_total),
+            ("nginx_connections_reading", Kind::Gauge, proxy.reading),
+            ("nginx_connections_waiting", Kind::Gauge, proxy.waiting),
+            ("nginx_connections_writing", Kind::Gauge, proxy.writing),
+            ("nginx_http_requests_total", Kind::Counter, proxy.requests_total),
+        ];
+        for (name, kind, value) in figures {
+            page.sample(name, &[], kind, value);
+        }
+    }
+    page.sample("nginx_up", &[], Kind::Gauge, flag(proxy.is_up));
+}
+
+pub fn print_memcached(proxy: &ProxyReadings, page: &mut impl Page) {
+    if proxy.memcached_is_up {
+        let commands = [("hit", proxy.memcached_hits_total), ("miss", proxy.memcached_misses_total)];
+        for (status, value) in commands {
+            let labels = [("command", "get"), ("status", status)];
+            page.sample("memcached_commands_total", &labels, Kind::Counter, value);
+        }
+        page.sample("memcached_current_items", &[], Kind::Gauge, proxy.memcached_items);
+    }
+    page.sample("memcached_up", &[], Kind::Gauge, flag(proxy.memcached_is_up));
+}
+
+/// Answers by code; the log stays when its server is down.
+pub fn print_access_log(service: &ServiceReadings, page: &mut impl Page) {
+    let (answers, code, errors) = match service {
+        ServiceReadings::Mailbox(mailbox) => (mailbox.soap_requests_total, "500", mailbox.http_errors_total),
+        ServiceReadings::Proxy(proxy) => (proxy.requests_total, "502", proxy.errors_total),
+        _ => return,
+    };
+    let name = "http_requests_total";
+    // Not less the errors: a difference of counters may fall, and a counter that falls was started anew.
+    page.sample(name, &[("code", "200")], Kind::Counter, answers);
+    page.sample(name, &[("code", code)], Kind::Counter, errors);
+}
