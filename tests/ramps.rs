@@ -5,7 +5,7 @@
 
 use foreshock::engine::{Engine, Input, Settings};
 use foreshock::incident::event::{Event, EventKind, Incident};
-use foreshock::predict::pack::builtin;
+use foreshock::predict::pack::builtins;
 use foreshock::sample::{Batch, Timestamp, ValueKind};
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Poisson, StandardNormal};
@@ -80,8 +80,7 @@ impl Noise {
 }
 
 fn settings() -> Settings {
-    let packs = ["zimbra", "host"].map(|name| builtin(name).unwrap().unwrap());
-    Settings { site: "ramps".into(), step_seconds: 1, packs: packs.into(), ..Settings::default() }
+    Settings { site: "ramps".into(), step_seconds: 1, packs: builtins(), ..Settings::default() }
 }
 
 /// Tells the engine a page a second, the first at second `from`.

@@ -1,6 +1,6 @@
 //! Incidents, events and policies for the tests of acting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Letter;
@@ -85,6 +85,7 @@ pub fn policy(mode: Mode) -> Policy {
             ("healer".into(), sink(Severity::Info, false)),
             ("pager".into(), sink(Severity::Page, true)),
         ]),
+        approve: BTreeSet::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Cool-down a target and a limit of actions an hour, both counted from charges that the store keeps.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub struct Policy {
     pub cooldown: Duration,
     pub routes: Vec<RemedyRoute>,
     pub sinks: BTreeMap<String, SinkPolicy>,
+    /// Remedies that wait for a person in every mode that would perform them: their pack says so.
+    pub approve: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,18 +88,21 @@ impl Policy {
             cooldown: config.acting.cooldown,
             routes: config.remedies.clone(),
             sinks: sinks.collect(),
+            approve: config.approved_only(),
         }
     }
 
-    /// The route of `remedy`: its own before `*`. A route can only be more careful than the whole.
+    /// The route of `remedy`: its own before `*`. A route, and what a pack says of the remedy, can only be more
+    /// careful than the whole.
     pub fn route(&self, remedy: &str) -> Result<Route<'_>, Refused> {
         let named = |name: &str| self.routes.iter().find(|route| route.remedy == name);
         let found = named(remedy).or_else(|| named("*"));
         let with_sink = found.and_then(|route| Some((route, self.sinks.get(&route.sink)?)));
         let (route, sink) = with_sink.ok_or_else(|| Refused::NoRoute { remedy: remedy.into() })?;
+        let mode = route.mode.map_or(self.mode, |mode| more_careful(mode, self.mode));
         Ok(Route {
             sink: &route.sink,
-            mode: route.mode.map_or(self.mode, |mode| more_careful(mode, self.mode)),
+            mode: if self.approve.contains(remedy) { more_careful(mode, Mode::Approve) } else { mode },
             cooldown: route.cooldown.unwrap_or(self.cooldown),
             // An incident that is only recorded calls no remedy.
             severity_min: sink.severity_min.max(Severity::Ticket),
@@ -223,6 +228,7 @@ mod tests {
             cooldown: COOLDOWN,
             routes: vec![route("*", "any", Some(Mode::Auto)), route("flush", "own", Some(Mode::Observe))],
             sinks: BTreeMap::from([("any".into(), sink), ("own".into(), sink)]),
+            approve: BTreeSet::new(),
         };
         let got = |policy: &Policy, remedy: &str| {
             policy.route(remedy).map(|r| (r.sink.to_owned(), r.mode, r.severity_min))
@@ -231,5 +237,23 @@ mod tests {
         assert_eq!(got(&policy, "restart"), Ok(("any".into(), Mode::Approve, Severity::Ticket)));
         policy.routes.remove(0);
         assert_eq!(got(&policy, "restart"), Err(Refused::NoRoute { remedy: "restart".into() }));
+    }
+
+    #[test]
+    fn what_a_pack_wants_approved_waits_even_where_the_rest_goes_by_itself() {
+        let sink = SinkPolicy { severity_min: Severity::Info, incidents: false };
+        let route = RemedyRoute { remedy: "*".into(), sink: "any".into(), cooldown: None, mode: None };
+        let mut policy = Policy {
+            mode: Mode::Auto,
+            actions_per_hour_max: 4,
+            cooldown: COOLDOWN,
+            routes: vec![route],
+            sinks: BTreeMap::from([("any".into(), sink)]),
+            approve: BTreeSet::from(["lock".into()]),
+        };
+        let mode = |policy: &Policy, remedy: &str| policy.route(remedy).unwrap().mode;
+        assert_eq!((mode(&policy, "lock"), mode(&policy, "restart")), (Mode::Approve, Mode::Auto));
+        policy.mode = Mode::Observe;
+        assert_eq!(mode(&policy, "lock"), Mode::Observe);
     }
 }

@@ -45,6 +45,7 @@ fn settings() -> Settings {
         cooldown: Duration::from_secs(60),
         routes: vec![route],
         sinks: [("ops".into(), SinkPolicy { severity_min: Severity::Ticket, incidents: false })].into(),
+        approve: [].into(),
     };
     let retention = Duration::from_secs(86_400);
     Settings { policy, records_max: 10, retention, endpoints: [("ops".into(), "url".into())].into() }

@@ -1,16 +1,17 @@
 //! The section `packs`: built-in ones by name, the operator's own by path.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::{ReadError, read_text};
 use super::problem::Place;
 use super::read::{Placed, Section, did_you_mean};
 use super::yaml::TEXT_BYTES_MAX;
-use crate::predict::pack::{self, BUILTIN_NAMES, Pack};
+use crate::predict::pack::{Approval, Pack, Remedy, builtins, with_needed};
 
 /// Reads the packs named; all that are built in where the key is missing.
 pub(super) fn packs(root: &Section) -> Vec<Pack> {
-    let Some(named) = root.get::<Vec<Placed<String>>>("packs") else { return builtin() };
+    let Some(named) = root.get::<Vec<Placed<String>>>("packs") else { return builtins() };
     let mut packs: Vec<Pack> = Vec::new();
     for Placed { at, value: name } in named {
         let Some(pack) = pack(root, &name, at) else { continue };
@@ -28,7 +29,7 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
     if is_path {
         return from_file(root, &root.reader.dir.join(name), at);
     }
-    let builtin = builtin();
+    let builtin = builtins();
     let found = builtin.iter().find(|pack| pack.name == name).cloned();
     if found.is_none() {
         let names: Vec<&str> = builtin.iter().map(|pack| pack.name.as_str()).collect();
@@ -70,15 +71,21 @@ fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
     }
 }
 
-fn builtin() -> Vec<Pack> {
-    BUILTIN_NAMES.iter().filter_map(|name| pack::builtin(name)?.ok()).collect()
+/// Every remedy that a pack, or one that it needs, can call for, sorted.
+pub(super) fn remedies_of(packs: &[Pack]) -> Vec<String> {
+    named(packs, |_| true)
 }
 
-/// Every remedy that a pack can call for, sorted.
-pub(super) fn remedies_of(packs: &[Pack]) -> Vec<&str> {
-    let mut names: Vec<&str> =
-        packs.iter().flat_map(|pack| &pack.remedies).map(|r| r.name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// Those of them that are never done before a person has said yes.
+pub(super) fn approved_only(packs: &[Pack]) -> Vec<String> {
+    named(packs, |remedy| remedy.approval == Approval::Required)
+}
+
+/// A pack counts before those that it needs, as it does for signals and faults.
+fn named(packs: &[Pack], wanted: impl Fn(&Remedy) -> bool) -> Vec<String> {
+    let mut first = BTreeMap::new();
+    for remedy in with_needed(packs).into_iter().flat_map(|pack| pack.remedies) {
+        first.entry(remedy.name.clone()).or_insert(remedy);
+    }
+    first.into_values().filter(wanted).map(|remedy| remedy.name).collect()
 }

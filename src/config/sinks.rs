@@ -292,6 +292,7 @@ fn remedy(
 
 fn check_remedy(section: &Section, slug: &str, at: Place, packs: &[Pack]) {
     let known = super::packs::remedies_of(packs);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if slug != "*" && !known.is_empty() && !known.contains(&slug) {
         section.reader.sink.push(
             at,

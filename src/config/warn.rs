@@ -1,9 +1,16 @@
 //! What is valid and yet hardly what anybody wants: told, and nothing is refused for it.
 
+use std::collections::BTreeSet;
+
 use super::{Config, packs};
 use crate::incident::event::Mode;
 
 impl Config {
+    /// The remedies that are never done before a person has said yes, as the packs have it.
+    pub fn approved_only(&self) -> BTreeSet<String> {
+        packs::approved_only(&self.packs).into_iter().collect()
+    }
+
     /// One line each, with a mend.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -27,6 +34,8 @@ impl Config {
         let has_route =
             |remedy: &str| self.remedies.iter().any(|route| route.remedy == "*" || route.remedy == remedy);
         let mut unrouted = packs::remedies_of(&self.packs);
+        let approved_only = self.approved_only();
+        unrouted.retain(|remedy| !approved_only.contains(remedy));
         unrouted.retain(|remedy| !has_route(remedy));
         (!unrouted.is_empty()).then(|| {
             let names = unrouted.join(", ");

@@ -12,7 +12,7 @@ use rand_pcg::rand_core::SeedableRng;
 use super::event::{Event, EventKind, Incident, Severity, State};
 use super::{Budget, FINDING_SURPRISE_MIN, Finding, IncidentSettings, Incidents, Observed, View};
 use crate::detect::Kind;
-use crate::predict::pack::builtin;
+use crate::predict::pack::builtins;
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -51,7 +51,7 @@ struct Site {
 }
 
 fn table() -> Arc<SignalTable> {
-    Arc::new(SignalTable::new(&[builtin("zimbra").unwrap().unwrap(), builtin("host").unwrap().unwrap()]))
+    Arc::new(SignalTable::new(&builtins()))
 }
 
 fn settings() -> IncidentSettings {

@@ -3,6 +3,8 @@
 //! `pack` is what is known of a kind of system, `signals` finds a series' place in it, `limit` draws the
 //! line to a hard limit (`line` fits it), `signature` ranks the faults that would move what has moved.
 
+#[cfg(test)]
+mod families;
 pub mod limit;
 pub mod line;
 pub mod pack;

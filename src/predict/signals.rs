@@ -1,9 +1,11 @@
 //! Which signal a series is: every selector of every pack, found by metric name once in a series' life.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::pack::{Exported, Fault, Pack, Signal, builtin};
+use super::pack::{Exported, Fault, Pack, Signal, with_needed};
 use crate::sample::Labels;
 
 /// A signal, and the exporter whose form a series has. Holds for the packs it was resolved with, so it
@@ -21,16 +23,18 @@ pub struct SignalTable {
     signals: Vec<Signal>,
     faults: Vec<Fault>,
     by_metric: FxHashMap<String, Vec<SignalRef>>,
+    /// The roles on which a role depends directly.
+    depends: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl SignalTable {
-    /// Of equal names in two packs the first pack's signal or fault counts. Packs that `packs` need come
-    /// last, whether named or not.
+    /// With `packs` come those that they need, whether named or not. Of equal names in two packs that of the
+    /// pack that builds on the other counts, or else that of the first. What packs say of each other's faults
+    /// is added in the same order, the pack that is built on first.
     pub fn new(packs: &[Pack]) -> Self {
-        let needs = packs.iter().flat_map(|pack| &pack.needs);
-        let needed: Vec<Pack> = needs.filter_map(|name| builtin(name)?.ok()).collect();
+        let packs = with_needed(packs);
         let mut table = SignalTable::default();
-        for pack in packs.iter().chain(&needed) {
+        for pack in &packs {
             for signal in &pack.signals {
                 if table.find(&signal.name).is_none() {
                     table.add(signal.clone());
@@ -40,6 +44,14 @@ impl SignalTable {
                 if table.faults.iter().all(|known| known.name != fault.name) {
                     table.faults.push(fault.clone());
                 }
+            }
+            for role in &pack.roles {
+                table.depends.entry(role.name.clone()).or_default().extend(role.depends.iter().cloned());
+            }
+        }
+        for extension in packs.iter().rev().flat_map(|pack| &pack.extends) {
+            if let Some(fault) = table.faults.iter_mut().find(|fault| fault.name == extension.fault) {
+                extension.apply(fault);
             }
         }
         table
@@ -82,6 +94,22 @@ impl SignalTable {
         &self.faults
     }
 
+    /// All signals; a signal's place is that of its `SignalRef`.
+    pub fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// Whether machines of role `one` need those of role `other`, directly or through others, so that a fault
+    /// of the other shows in the one. No role depends on itself, even where roles depend on each other.
+    pub fn depends_on(&self, one: &str, other: &str) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![one]);
+        while let Some(role) = next.pop() {
+            let direct = self.depends.get(role).into_iter().flatten().map(String::as_str);
+            next.extend(direct.filter(|role| seen.insert(*role)));
+        }
+        one != other && seen.contains(other)
+    }
+
     /// Whether its way to a limit matters: its own, or one at which users feel a fault.
     pub fn is_watched(&self, signal: SignalRef) -> bool {
         let signal = self.signal(signal);
@@ -93,9 +121,10 @@ impl SignalTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predict::pack::{builtin, builtins};
 
     fn table() -> SignalTable {
-        SignalTable::new(&[builtin("zimbra").unwrap().unwrap()])
+        SignalTable::new(&builtins())
     }
 
     /// The canonical signal of a series, if it has one.
@@ -123,5 +152,52 @@ mod tests {
         assert_eq!(seconds.signal, ms.signal);
         assert_eq!((table.unit(seconds), table.unit(ms)), ("s", "ms"));
         assert_eq!(table.exported(seconds).times, 1000.0);
+    }
+
+    #[test]
+    fn a_fault_of_the_directory_shows_in_the_proxy_and_not_the_other_way() {
+        let table = table();
+        assert!(table.depends_on("mailbox", "ldap"));
+        assert!(table.depends_on("proxy", "ldap"), "through the mailbox");
+        assert!(table.depends_on("mta", "storage"));
+        for (one, other) in [("ldap", "proxy"), ("mailbox", "mailbox"), ("mailbox", "proxy"), ("mta", "moon")]
+        {
+            assert!(!table.depends_on(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn roles_that_need_each_other_end_the_walk() {
+        let text = "name: own\nroles: {a: {about: a, depends: [b]}, b: {about: b, depends: [a]}}\n";
+        let table = SignalTable::new(&[Pack::from_yaml(text).unwrap()]);
+        assert!(table.depends_on("a", "b") && table.depends_on("b", "a") && !table.depends_on("a", "a"));
+    }
+
+    #[test]
+    fn one_name_brings_all_that_its_pack_needs() {
+        let zimbra = SignalTable::new(&[builtin("zimbra").unwrap().unwrap()]);
+        let all = table();
+        let missing: Vec<&str> = all
+            .faults()
+            .iter()
+            .map(|f| f.name.as_str())
+            .filter(|name| zimbra.faults().iter().all(|f| f.name != *name))
+            .collect();
+        assert_eq!(missing, ["container_oom", "cpu_throttling"], "what Kubernetes alone knows");
+        assert!(zimbra.find("disk_free").is_some() && zimbra.find("mta_queue_active").is_some());
+    }
+
+    /// A sign that only a pack on top can name comes to the fault of the pack below.
+    #[test]
+    fn a_pack_says_more_of_a_fault_of_one_that_it_needs() {
+        let signs = |packs: &[Pack]| {
+            let table = SignalTable::new(packs);
+            let fault = table.faults().iter().find(|f| f.name == "storage_latency").unwrap();
+            (fault.evidence.len(), fault.forbidden.clone())
+        };
+        let (below, forbidden) = signs(&[builtin("storage").unwrap().unwrap()]);
+        let (all, forbidden_by_all) = signs(&builtins());
+        assert!(all > below && forbidden.is_empty(), "{all} {below} {forbidden:?}");
+        assert_eq!(forbidden_by_all, ["restart_mailboxd", "rolling_restart_mailboxd"]);
     }
 }

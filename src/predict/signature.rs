@@ -143,11 +143,10 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::predict::pack::{Pack, builtin};
+    use crate::predict::pack::builtins;
 
     fn table() -> SignalTable {
-        let packs: Vec<Pack> = ["zimbra", "host"].map(|name| builtin(name).unwrap().unwrap()).into();
-        SignalTable::new(&packs)
+        SignalTable::new(&builtins())
     }
 
     /// Ranks what moved, a minute between two signs, with `still` measured and at rest.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foreshock::engine::{Engine, Input, Settings};
 use foreshock::incident::event::{Event, EventKind, Severity};
-use foreshock::predict::pack::builtin;
+use foreshock::predict::pack::builtins;
 use foreshock::sample::{Labels, Timestamp};
 
 use super::chance::Chance;
@@ -36,9 +36,8 @@ impl Plan {
     }
 
     fn settings(&self, pages_per_week: f64) -> Settings {
-        let packs = ["zimbra", "host"].map(|name| builtin(name).unwrap().unwrap());
         let step_seconds = self.step_seconds;
-        Settings { packs: packs.into(), step_seconds, pages_per_week, ..Settings::default() }
+        Settings { packs: builtins(), step_seconds, pages_per_week, ..Settings::default() }
     }
 }
 

@@ -4,10 +4,12 @@
 //! knowledge lives there, not in code: a new kind of system to watch is one more file.
 
 mod builtin;
+mod needs;
 mod read;
 mod selector;
 
-pub use builtin::{BUILTIN_NAMES, builtin};
+pub use builtin::{BUILTIN_NAMES, builtin, builtins};
+pub use needs::with_needed;
 pub use selector::{Selector, SelectorError, vector};
 
 use crate::sample::ValueKind;
@@ -16,11 +18,22 @@ use crate::sample::ValueKind;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
     pub name: String,
-    /// Packs of ours that this one builds on.
+    /// Packs of ours that this one builds on, and through them those that they build on.
     pub needs: Vec<String>,
+    pub roles: Vec<Role>,
     pub remedies: Vec<Remedy>,
     pub signals: Vec<Signal>,
     pub faults: Vec<Fault>,
+    pub extends: Vec<Extension>,
+}
+
+/// A kind of machine or service. A machine has the roles of the signals that it is seen to have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    pub name: String,
+    pub about: String,
+    /// Roles that it cannot do its work without: their faults show in it.
+    pub depends: Vec<String>,
 }
 
 /// Something that can be done, and what a person should know before it is.
@@ -29,6 +42,22 @@ pub struct Remedy {
     /// Slug, as in `remedy` of an event.
     pub name: String,
     pub about: String,
+    pub approval: Approval,
+    /// The kind of machine it is done to; `None` where the fault shows.
+    pub role: Option<String>,
+    /// Signals that must be back in their band before it counts as having worked.
+    pub verify: Vec<String>,
+    /// Signals that it drives the wrong way while it works.
+    pub worsens: Vec<String>,
+}
+
+/// Whether a person must say yes, whatever mode acting is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    Required,
+    #[default]
+    None,
 }
 
 /// One thing worth measuring, under whatever names the exporters give it.
@@ -88,6 +117,8 @@ pub struct Fault {
     pub name: String,
     /// What users feel when it hurts.
     pub users: String,
+    pub urgency: Urgency,
+    pub lead: Lead,
     /// How often it is the cause, against the other faults; 1 is usual.
     pub prior: f64,
     /// In the order in which it shows.
@@ -100,10 +131,49 @@ pub struct Fault {
     pub forbidden: Vec<String>,
 }
 
+/// How bad the end of a fault is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Worth waking someone for.
+    #[default]
+    Page,
+    /// Can wait for the day.
+    Ticket,
+}
+
+/// How long a fault shows before users feel it, by its nature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lead {
+    /// It is felt at once: there is nothing to foresee.
+    None,
+    #[default]
+    Minutes,
+    Hours,
+    Days,
+}
+
+/// A fault of a pack that is built on, as it shows in this one too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extension {
+    pub fault: String,
+    /// Signs that come before all that the fault has.
+    pub early: Vec<Evidence>,
+    /// Signs that come after them.
+    pub evidence: Vec<Evidence>,
+    pub impact: Vec<Impact>,
+    /// In place of the fault's own, where there are any.
+    pub remedies: Vec<String>,
+    pub forbidden: Vec<String>,
+}
+
 /// One sign of a fault.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     pub signal: String,
+    /// The kind of machine on which it counts; `None` is any.
+    pub role: Option<String>,
     pub moves: Movement,
     /// How probable the sign is when this fault is the cause, in (0, 1).
     pub sure: f64,
@@ -144,6 +214,21 @@ pub struct PackError {
     pub column: u64,
     pub what: String,
     pub mend: String,
+}
+
+impl Extension {
+    /// Adds what it knows to the fault that it is of.
+    pub fn apply(&self, fault: &mut Fault) {
+        fault.evidence.splice(0..0, self.early.iter().cloned());
+        fault.evidence.extend(self.evidence.iter().cloned());
+        fault.impact.extend(self.impact.iter().cloned());
+        fault.forbidden.extend(self.forbidden.iter().cloned());
+        if !self.remedies.is_empty() {
+            fault.remedies.clone_from(&self.remedies);
+        }
+        let Fault { remedies, forbidden, .. } = fault;
+        remedies.retain(|remedy| !forbidden.contains(remedy));
+    }
 }
 
 impl Pack {

@@ -1,0 +1,249 @@
+//! From the keys as they stand to the parts of a pack: every name must be of something, every number possible.
+
+use std::collections::BTreeSet;
+
+use serde_saphyr::{Location, Spanned};
+
+use super::Problems;
+use super::raw::{
+    RawEvidence, RawExported, RawExtension, RawFault, RawFullRemedy, RawImpact, RawKind, RawLimit, RawPack,
+    RawRemedy, RawRole, RawShare, RawSignal,
+};
+use crate::predict::pack::{
+    Approval, Evidence, Exported, Extension, Fault, Impact, Limit, Pack, Remedy, Role, Selector, Signal,
+};
+use crate::sample::ValueKind;
+
+/// Notice of a limit where the pack asks for none: what a person needs to act.
+const NOTICE_HOURS: f64 = 4.0;
+/// How probable a sign is where the pack doesn't say.
+pub(super) const SURE: f64 = 0.8;
+
+/// The names that the parts of a pack may refer to: its own and those of the packs that it needs.
+pub(super) struct Names<'a> {
+    signals: BTreeSet<&'a str>,
+    remedies: BTreeSet<&'a str>,
+    roles: BTreeSet<&'a str>,
+    /// Faults of needed packs alone.
+    needed_faults: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(raw: &'a RawPack, needed: &'a [Pack]) -> Self {
+        let needed_signals = || needed.iter().flat_map(|pack| &pack.signals);
+        let own_roles = raw.roles.keys().chain(raw.signals.iter().map(|s| &s.role));
+        let needed_roles = needed.iter().flat_map(|pack| &pack.roles).map(|role| &role.name);
+        let roles = own_roles.chain(needed_roles).chain(needed_signals().map(|s| &s.role));
+        let needed_remedies = needed.iter().flat_map(|pack| &pack.remedies).map(|remedy| &remedy.name);
+        let own_signals = raw.signals.iter().map(|s| &s.name.value);
+        Names {
+            signals: own_signals.chain(needed_signals().map(|s| &s.name)).map(String::as_str).collect(),
+            remedies: raw.remedies.keys().chain(needed_remedies).map(String::as_str).collect(),
+            roles: roles.map(String::as_str).collect(),
+            needed_faults: needed.iter().flat_map(|pack| &pack.faults).map(|f| f.name.as_str()).collect(),
+        }
+    }
+
+    pub fn role(&self, name: &str, raw: &RawRole, problems: &mut Problems) -> Role {
+        for depends in &raw.depends {
+            if depends.value == name {
+                let message = format!("the role `{name}` depends on itself");
+                problems.at(depends.referenced, message, "remove it");
+            }
+            self.known_role(&depends.value, depends.referenced, problems);
+        }
+        let depends = raw.depends.iter().map(|depends| depends.value.clone()).collect();
+        Role { name: name.to_owned(), about: raw.about.clone(), depends }
+    }
+
+    pub fn remedy(&self, name: &str, raw: &Spanned<RawRemedy>, problems: &mut Problems) -> Remedy {
+        let name = name.to_owned();
+        match &raw.value {
+            RawRemedy::About(about) => Remedy {
+                name,
+                about: about.clone(),
+                approval: Approval::None,
+                role: None,
+                verify: Vec::new(),
+                worsens: Vec::new(),
+            },
+            RawRemedy::Full(RawFullRemedy { about, approval, role, verify, worsens }) => {
+                for signal in verify.iter().chain(worsens) {
+                    self.known_signal(signal, raw.referenced, problems);
+                }
+                if let Some(role) = role {
+                    self.known_role(role, raw.referenced, problems);
+                }
+                Remedy {
+                    name,
+                    about: about.clone(),
+                    approval: *approval,
+                    role: role.clone(),
+                    verify: verify.clone(),
+                    worsens: worsens.clone(),
+                }
+            }
+        }
+    }
+
+    pub fn signal(&self, raw: &RawSignal, problems: &mut Problems) -> Signal {
+        let notice_hours = positive("notice_hours", &raw.notice_hours, NOTICE_HOURS, f64::MAX, problems);
+        if raw.from.is_empty() {
+            let message = format!("signal `{}` comes from nowhere", raw.name.value);
+            problems.at(raw.name.referenced, message, "add a selector to `from`");
+        }
+        Signal {
+            name: raw.name.value.clone(),
+            reads: raw.reads.clone(),
+            unit: raw.unit.clone(),
+            role: raw.role.clone(),
+            hurts: raw.hurts,
+            limit: raw.limit.as_ref().and_then(|limit| self.limit(limit, problems)),
+            notice_seconds: notice_hours * 3600.0,
+            from: raw.from.iter().filter_map(|from| exported(from, problems)).collect(),
+        }
+    }
+
+    fn limit(&self, raw: &Spanned<RawLimit>, problems: &mut Problems) -> Option<Limit> {
+        match &raw.value {
+            RawLimit::Value(value) if value.is_finite() => Some(Limit::Value(*value)),
+            RawLimit::Word(word) if word == "due" => Some(Limit::Due),
+            RawLimit::Share(RawShare { signal, share }) if *share > 0.0 && share.is_finite() => {
+                self.known_signal(signal, raw.referenced, problems);
+                Some(Limit::Share { of: signal.clone(), share: *share })
+            }
+            _ => {
+                let mend = "give a number, `due`, or { signal: …, share: … } with a share over 0";
+                problems.at(raw.referenced, "this is no limit".to_owned(), mend);
+                None
+            }
+        }
+    }
+
+    pub fn fault(&self, raw: &RawFault, problems: &mut Problems) -> Fault {
+        if raw.evidence.is_empty() {
+            let message = format!("fault `{}` shows in nothing", raw.name.value);
+            problems.at(raw.name.referenced, message, "add `evidence`");
+        }
+        no_conflict(&raw.remedies, &raw.forbidden, problems);
+        Fault {
+            name: raw.name.value.clone(),
+            users: raw.users.clone(),
+            urgency: raw.urgency,
+            lead: raw.lead,
+            evidence: self.evidence(&raw.evidence, problems),
+            impact: self.impact(&raw.impact, problems),
+            prior: positive("prior", &raw.prior, 1.0, f64::MAX, problems),
+            remedies: self.known_remedies(&raw.remedies, problems),
+            forbidden: self.known_remedies(&raw.forbidden, problems),
+        }
+    }
+
+    pub fn extension(&self, raw: &RawExtension, problems: &mut Problems) -> Extension {
+        if !self.needed_faults.contains(raw.fault.value.as_str()) {
+            problems.at(
+                raw.fault.referenced,
+                format!("no pack in `needs` has a fault `{}`", raw.fault.value),
+                "mend the name, add its pack to `needs`, or give the fault whole under `faults`",
+            );
+        }
+        no_conflict(&raw.remedies, &raw.forbidden, problems);
+        Extension {
+            fault: raw.fault.value.clone(),
+            early: self.evidence(&raw.early, problems),
+            evidence: self.evidence(&raw.evidence, problems),
+            impact: self.impact(&raw.impact, problems),
+            remedies: self.known_remedies(&raw.remedies, problems),
+            forbidden: self.known_remedies(&raw.forbidden, problems),
+        }
+    }
+
+    fn evidence(&self, raw: &[RawEvidence], problems: &mut Problems) -> Vec<Evidence> {
+        let mut seen: Vec<(&str, _)> = Vec::new();
+        let read = raw.iter().map(|e| {
+            self.known_signal(&e.signal.value, e.signal.referenced, problems);
+            if let Some(role) = &e.role {
+                self.known_role(&role.value, role.referenced, problems);
+            }
+            if seen.contains(&(&e.signal.value, e.moves)) {
+                let message = format!("`{}` is a sign twice with the same `moves`", e.signal.value);
+                problems.at(e.signal.referenced, message, "keep one");
+            }
+            seen.push((&e.signal.value, e.moves));
+            Evidence {
+                signal: e.signal.value.clone(),
+                role: e.role.as_ref().map(|role| role.value.clone()),
+                moves: e.moves,
+                sure: positive("sure", &e.sure, SURE, 0.999, problems),
+            }
+        });
+        read.collect()
+    }
+
+    fn impact(&self, raw: &[RawImpact], problems: &mut Problems) -> Vec<Impact> {
+        let read = raw.iter().map(|i| {
+            self.known_signal(&i.signal.value, i.signal.referenced, problems);
+            Impact { signal: i.signal.value.clone(), reaches: i.reaches }
+        });
+        read.collect()
+    }
+
+    fn known_signal(&self, name: &str, place: Location, problems: &mut Problems) {
+        if !self.signals.contains(name) {
+            let mend = "add it under `signals`, add its pack to `needs`, or mend the name";
+            problems.at(place, format!("there is no signal `{name}`"), mend);
+        }
+    }
+
+    fn known_role(&self, name: &str, place: Location, problems: &mut Problems) {
+        if !self.roles.contains(name) {
+            let mend = "add it under `roles`, give it to a signal, or mend the name";
+            problems.at(place, format!("there is no role `{name}`"), mend);
+        }
+    }
+
+    fn known_remedies(&self, names: &[Spanned<String>], problems: &mut Problems) -> Vec<String> {
+        for name in names.iter().filter(|name| !self.remedies.contains(name.value.as_str())) {
+            let message = format!("there is no remedy `{}`", name.value);
+            problems.at(name.referenced, message, "add it under `remedies`, or mend the name");
+        }
+        names.iter().map(|name| name.value.clone()).collect()
+    }
+}
+
+fn no_conflict(remedies: &[Spanned<String>], forbidden: &[Spanned<String>], problems: &mut Problems) {
+    for remedy in remedies.iter().filter(|r| forbidden.iter().any(|f| f.value == r.value)) {
+        let message = format!("`{}` is both a remedy and forbidden", remedy.value);
+        problems.at(remedy.referenced, message, "keep one");
+    }
+}
+
+fn positive(key: &str, raw: &Option<Spanned<f64>>, default: f64, max: f64, problems: &mut Problems) -> f64 {
+    let Some(raw) = raw else { return default };
+    if !(raw.value > 0.0 && raw.value <= max) {
+        let range = if max == f64::MAX { "over 0".to_owned() } else { format!("over 0 and at most {max}") };
+        problems.at(raw.referenced, format!("`{key}` is {}", raw.value), format!("give a number {range}"));
+    }
+    raw.value
+}
+
+fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Exported> {
+    let (text, unit, times, kind) = match &raw.value {
+        RawExported::Select(text) => (text, None, 1.0, None),
+        RawExported::Full(full) => (&full.select, full.unit.clone(), full.times, full.kind),
+    };
+    if !(times.is_finite() && times > 0.0) {
+        problems.at(raw.referenced, format!("`times` is {times}"), "give a number over 0");
+    }
+    let kind = kind.map(|kind| match kind {
+        RawKind::Gauge => ValueKind::Gauge,
+        RawKind::Counter => ValueKind::Counter,
+    });
+    match Selector::parse(text) {
+        Ok(select) => Some(Exported { select, unit, times, kind }),
+        Err(error) => {
+            problems.at(raw.referenced, error.to_string(), "write `metric` or `metric{label=\"value\"}`");
+            None
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What is read of a pack, and what is told of a broken one.
+
+use super::super::{Approval, Lead, Limit, Movement, Urgency};
+use super::names::SURE;
+use super::*;
+use crate::sample::ValueKind;
+
+const GOOD: &str = r#"
+name: small
+needs: [storage]
+roles:
+  mta: { about: takes mail in, depends: [host] }
+remedies:
+  flush: try again
+  lock: { about: lock the account, approval: required, role: mta, verify: [queue], worsens: [queue] }
+signals:
+  - name: queue
+    reads: queue
+    unit: messages
+    role: mta
+    hurts: up
+    limit: 1000
+    from: ['queue{q="a"}', { select: other_ms, unit: ms, times: 0.001, kind: counter }]
+faults:
+  - name: outage
+    users: mail late
+    urgency: ticket
+    lead: hours
+    evidence: [{ signal: queue, moves: up, role: mta }]
+    impact: [{ signal: queue, reaches: 500 }]
+    remedies: [flush]
+extends:
+  - fault: disk_fill
+    early: [{ signal: queue, moves: down }]
+    evidence: [{ signal: queue, moves: up }]
+    remedies: [lock]
+"#;
+
+/// What is said about the pack once `from` in it became `to`.
+fn check(from: &str, to: &str, want: &[&str]) {
+    let text = GOOD.replacen(from, to, 1);
+    assert_ne!(text, GOOD);
+    let problems = Pack::from_yaml(&text).unwrap_err();
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), want.len(), "{said:#?}");
+    for (said, want) in said.iter().zip(want) {
+        assert!(said.starts_with(want), "{said}\nshould begin with\n{want}");
+    }
+}
+
+#[test]
+fn a_sound_pack_is_read() {
+    let pack = Pack::from_yaml(GOOD).unwrap();
+    let queue = &pack.signals[0];
+    assert_eq!(queue.limit, Some(Limit::Value(1000.0)));
+    assert_eq!(queue.from[1].kind, Some(ValueKind::Counter));
+    assert_eq!((queue.from[1].times, queue.notice_seconds), (0.001, 14_400.0));
+    let outage = &pack.faults[0];
+    assert_eq!((outage.prior, outage.evidence[0].sure), (1.0, SURE));
+    assert_eq!((outage.urgency, outage.lead), (Urgency::Ticket, Lead::Hours));
+    assert_eq!(outage.evidence[0].role.as_deref(), Some("mta"));
+    assert_eq!((pack.roles[0].name.as_str(), &pack.roles[0].depends[..]), ("mta", &["host".to_owned()][..]));
+    let [flush, lock] = &pack.remedies[..] else { panic!("{:?}", pack.remedies) };
+    assert_eq!((flush.approval, flush.about.as_str()), (Approval::None, "try again"));
+    assert_eq!((lock.approval, lock.role.as_deref()), (Approval::Required, Some("mta")));
+    assert_eq!((&lock.verify, &lock.worsens), (&vec!["queue".to_owned()], &vec!["queue".to_owned()]));
+    let more = &pack.extends[0];
+    assert_eq!((more.fault.as_str(), more.early[0].moves), ("disk_fill", Movement::Down));
+}
+
+#[test]
+fn what_the_reader_cannot_place_is_told_at_the_start() {
+    let problems = Pack::from_yaml("remedies:\n m: x\n!2 remedies:").unwrap_err();
+    assert!(problems[0].to_string().starts_with("1:1: "), "{problems:?}");
+    assert!(problems[0].what.len() > 10, "{problems:?}");
+}
+
+#[test]
+fn a_name_that_nothing_bears_is_placed() {
+    check("signal: queue, moves", "signal: quue, moves", &["22:26: there is no signal `quue`"]);
+    check("remedies: [flush]", "remedies: [flash]", &["24:16: there is no remedy `flash`"]);
+    check("limit: 1000", "limit: { signal: max }", &["15:12: there is no signal `max`"]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_placed() {
+    check("limit: 1000", "limit: lots", &["15:12: this is no limit"]);
+    check("moves: up, role", "moves: up, sure: 1.5, role", &["22:50: `sure` is 1.5"]);
+    check("queue{q=\"a\"}", "{q=\"a\"}", &["16:12: `{q=\"a\"}` has no metric name"]);
+    check("times: 0.001", "times: 0", &["16:28: `times` is 0"]);
+    check("remedies: [flush]", "remedies: [flush]\n    forbidden: [flush]", &["24:16: `flush` is both"]);
+}
+
+#[test]
+fn roles_remedies_and_extensions_refer_to_what_there_is() {
+    check("depends: [host]", "depends: [hots]", &["5:42: there is no role `hots`"]);
+    check("depends: [host]", "depends: [mta]", &["5:42: the role `mta` depends on itself"]);
+    check("moves: up, role: mta", "moves: up, role: mat", &["22:50: there is no role `mat`"]);
+    check("role: mta, verify: [queue]", "role: mta, verify: [quue]", &["8:9: there is no signal `quue`"]);
+    check("approval: required, role: mta", "approval: required, role: mat", &["8:9: there is no role `mat`"]);
+    check("fault: disk_fill", "fault: outage", &["26:12: no pack in `needs` has a fault `outage`"]);
+    check("remedies: [lock]", "remedies: [lok]", &["29:16: there is no remedy `lok`"]);
+    check("approval: required", "approval: maybe", &["8:"]);
+    check("urgency: ticket", "urgency: soon", &["20:"]);
+    let twice =
+        "evidence: [{ signal: queue, moves: up }, { signal: queue, moves: up }]\n    remedies: [lock]";
+    let once = "evidence: [{ signal: queue, moves: up }]\n    remedies: [lock]";
+    check(once, twice, &["28:56: `queue` is a sign twice"]);
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let text = GOOD.replace("signal: queue,", "signal: quue,");
+    assert_eq!(Pack::from_yaml(&text).unwrap_err().len(), 4);
+}
+
+#[test]
+fn unknown_keys_and_broken_yaml_are_placed() {
+    check("reads: queue", "raeds: queue", &["11:5: "]);
+    check("remedies:\n", "remedies: [\n", &[""]);
+    assert_eq!(Pack::from_yaml("").unwrap_err().len(), 1);
+}
