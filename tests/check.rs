@@ -171,7 +171,8 @@ fn the_defaults_shown_in_the_example_are_the_defaults() {
         "site: x\nremote_write:\n\
          scrape: [{job: a, targets: ['a:1']}]\n\
          prometheus: [{url: 'http://a', selectors: [up]}]\n\
-         kafka: [{brokers: ['a:1'], topics: [t], format: telegraf_json}]\n",
+         kafka: [{brokers: ['a:1'], topics: [t], format: telegraf_json}]\n\
+         zmstat: [{}]\n",
     )
     .unwrap();
     assert_eq!(shown.listen, bare.listen);
@@ -193,6 +194,9 @@ fn the_defaults_shown_in_the_example_are_the_defaults() {
         (a.backfill, a.step, a.timeout, a.body_bytes_max),
         (b.backfill, b.step, b.timeout, b.body_bytes_max)
     );
+    let (a, b) = (&shown.zmstat[0], &bare.zmstat[0]);
+    assert_eq!((&a.directory, a.backfill, a.lateness), (&b.directory, b.backfill, b.lateness));
+    assert_eq!((a.line_bytes_max, a.file_bytes_max), (b.line_bytes_max, b.file_bytes_max));
     let (a, b) = (&shown.kafka[0], &bare.kafka[0]);
     assert_eq!((&a.group, a.timestamp_unit, a.lateness), (&b.group, b.timestamp_unit, b.lateness));
     assert_eq!(

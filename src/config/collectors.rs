@@ -153,7 +153,7 @@ fn timeout(section: &Section, default: Duration) -> Duration {
     section.within("timeout", default, Duration::from_millis(100)..=TIMEOUT_MAX, show_duration)
 }
 
-fn bytes(section: &Section, key: &'static str, default: Bytes) -> usize {
+pub(super) fn bytes(section: &Section, key: &'static str, default: Bytes) -> usize {
     section.within(key, default, Bytes(Bytes::KIB)..=Bytes(Bytes::GIB), |bytes| bytes).as_usize()
 }
 

@@ -10,7 +10,7 @@ use super::file::{ReadError, read_text};
 use super::problem::{Place, Problem, Problems, Sink};
 use super::read::{FromNode, Placed, Reader, Section};
 use super::yaml::{self, Node, TEXT_BYTES_MAX};
-use super::{BearerToken, Budget, Config, collectors, limits, maintenance, packs, sinks};
+use super::{BearerToken, Budget, Config, collectors, limits, maintenance, packs, sinks, zmstat};
 use crate::detect::Detectors;
 
 /// The port beside those of the exporters that it watches.
@@ -58,6 +58,7 @@ fn unreadable(path: &Path, error: &ReadError) -> Problem {
 fn root_section(root: Section) -> Option<Config> {
     let site = root.need("site", "name this installation: `site: mail.example.org`");
     let step_seconds = root.within("step_seconds", 15, 1..=3600, |seconds| seconds);
+    let timezone = root.or("timezone", Zone(TimeZone::UTC)).0;
     let auth = auth(&root);
     let packs = packs::packs(&root);
     let acting = sinks::acting(&root);
@@ -66,7 +67,8 @@ fn root_section(root: Section) -> Option<Config> {
     let egress_allow = sinks::egress_allow(&root, &sinks);
     let config = Config {
         site: site.unwrap_or_default(),
-        timezone: root.or("timezone", Zone(TimeZone::UTC)).0,
+        zmstat: zmstat::zmstat(&root, &timezone),
+        timezone,
         holidays: root.or("holidays", Vec::<Day>::new()).into_iter().map(|day| day.0).collect(),
         maintenance: maintenance::maintenance(&root),
         listen: listen(&root, auth.is_some()),
@@ -163,7 +165,8 @@ fn budget(root: &Section) -> Budget {
     budget
 }
 
-struct Zone(TimeZone);
+/// A zone by its name.
+pub(super) struct Zone(pub(super) TimeZone);
 
 impl FromNode for Zone {
     fn from_node(node: &Node, reader: &Reader) -> Option<Self> {
@@ -204,6 +207,10 @@ impl std::fmt::Display for Config {
         write!(f, ", remote write {}", if self.remote_write.is_some() { "on" } else { "off" })?;
         write!(f, ", {} Prometheus, {}", self.prometheus.len(), many(self.kafka.len(), "Kafka source"))?;
         write!(f, ", {}, {}", many(self.sinks.len(), "sink"), many(self.remedies.len(), "remedy route"))?;
+        if !self.zmstat.is_empty() {
+            let few = if self.zmstat.len() == 1 { "directory" } else { "directories" };
+            write!(f, ", {} zmstat {few}", self.zmstat.len())?;
+        }
         match self.maintenance.len() {
             0 => Ok(()),
             windows => write!(f, ", {}", many(windows, "maintenance window")),

@@ -1,6 +1,7 @@
 //! The operator's one file, as validated types: what reaches the rest of the program can be used as it is.
 //!
 //! `yaml` keeps where each key stood, `read` walks the sections and `scalar` their values; `collectors`,
+//! `zmstat`,
 //! `sinks`, `packs` and `limits` hold a section each; `secret` resolves `${NAME}` and `*_file`. Every
 //! problem is collected, with its place and a mend, before anything is refused.
 
@@ -17,6 +18,7 @@ mod secret;
 mod sinks;
 mod warn;
 mod yaml;
+mod zmstat;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -55,6 +57,7 @@ pub struct Config {
     pub remote_write: Option<RemoteWrite>,
     pub prometheus: Vec<PrometheusPull>,
     pub kafka: Vec<KafkaSource>,
+    pub zmstat: Vec<Zmstat>,
     pub packs: Vec<Pack>,
     /// Which detectors speak; all unless told otherwise.
     pub detectors: Detectors,
@@ -172,6 +175,23 @@ pub struct KafkaSource {
 pub enum KafkaFormat {
     TelegrafJson,
     RemoteWrite,
+}
+
+/// A directory of Zimbra's own statistics, and whose they are.
+#[derive(Clone, Debug)]
+pub struct Zmstat {
+    pub directory: PathBuf,
+    /// Value of the label `host`.
+    pub host: String,
+    /// In which the rows tell their times.
+    pub timezone: jiff::tz::TimeZone,
+    /// History read on first start; zero reads none.
+    pub backfill: Duration,
+    /// From the time of a row until it can be read.
+    pub lateness: Duration,
+    pub line_bytes_max: usize,
+    /// Of one file of the past, after unpacking.
+    pub file_bytes_max: u64,
 }
 
 /// How far Foreshock may go by itself.

@@ -17,10 +17,11 @@ impl Config {
         let is_blind = self.scrapes.iter().all(|job| job.targets.is_empty() && job.file_sd.is_empty())
             && self.remote_write.is_none()
             && self.prometheus.is_empty()
-            && self.kafka.is_empty();
+            && self.kafka.is_empty()
+            && self.zmstat.is_empty();
         if is_blind {
             warnings.push(
-                "nothing is watched; add a section `scrape`, `remote_write`, `prometheus` or `kafka`".into(),
+                "nothing is watched; add a section `scrape`, `remote_write`, `prometheus`, `kafka` or `zmstat`".into(),
             );
         }
         if self.acting.mode == Mode::Auto {
@@ -65,6 +66,7 @@ mod tests {
         check("site: home\n", &["nothing is watched"]);
         check("site: home\nscrape: [{job: node, targets: ['a:1']}]\n", &[]);
         check("site: home\nremote_write: {}\n", &[]);
+        check("site: home\nzmstat: [{}]\n", &[]);
     }
 
     #[test]
