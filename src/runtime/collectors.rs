@@ -13,8 +13,9 @@ use crate::collect::http::HttpError;
 use crate::collect::kafka::{self, KafkaError, order};
 use crate::collect::prometheus::query::Puller;
 use crate::collect::prometheus::scrape::Scraper;
+use crate::collect::zmstat;
 use crate::config::{Config, KafkaSource};
-use crate::runtime::history::Tail;
+use crate::runtime::history::{Tail, Tails};
 use crate::runtime::snapshots::Positions;
 use crate::sample::Batch;
 use crate::telemetry::Metrics;
@@ -133,17 +134,16 @@ impl Live {
         Live { tasks, stop }
     }
 
-    /// Goes on with each Prometheus where its history ended.
+    /// Goes on with each Prometheus and each directory where its history ended.
     ///
     /// # Errors
     /// TLS files that cannot be used.
-    pub fn follow(
-        &mut self,
-        tails: Vec<Tail>,
-        step_seconds: u32,
-        outfit: &Outfit,
-    ) -> Result<(), CollectError> {
-        for Tail { pull, from } in tails {
+    pub fn follow(&mut self, tails: Tails, step_seconds: u32, outfit: &Outfit) -> Result<(), CollectError> {
+        for directory in tails.directories {
+            let Outfit { clock, batches, metrics } = outfit.clone();
+            self.tasks.spawn(zmstat::follow(directory, clock, batches, metrics));
+        }
+        for Tail { pull, from } in tails.pulls {
             let Outfit { clock, batches, metrics } = outfit.clone();
             let puller = Puller::new(pull, step_seconds, batches, metrics)?;
             self.tasks.spawn(puller.tail(from, clock));

@@ -290,7 +290,7 @@ impl Work {
         orders: &mpsc::Sender<Order>,
         mut phase: watch::Receiver<Phase>,
     ) -> Result<Infallible, ServeError> {
-        // What was missed is read from Kafka and Prometheus at once, and the ticks put it in order. History is read
+        // What was missed is read from Kafka, Prometheus and files at once, and the ticks put it in order. History is read
         // from one kind of source at a time: it may reach back months, and nothing could wait for that long. Today's
         // samples come after both: beside the past they would make it late.
         let catching_up = *phase.borrow() == Phase::CatchingUp;
