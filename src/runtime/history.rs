@@ -270,7 +270,7 @@ mod tests {
             vec![],
         ];
         let found = merged(lanes).await;
-        let told: Vec<(&str, Vec<Vec<i64>>, Option<i64>)> = found
+        let told: Vec<_> = found
             .iter()
             .map(|batch| {
                 (&*batch.source, seconds(batch), batch.position.map(|position| position.next_offset))

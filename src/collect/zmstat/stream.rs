@@ -81,9 +81,7 @@ impl Stream {
                 Err(error) => {
                     self.tell_of_failure(shared, &error);
                     // A file of the past is given up, the live one looked at again later.
-                    if self.reading.take().is_none() {
-                        return None;
-                    }
+                    self.reading.take()?;
                     self.lines.end();
                 }
             }
