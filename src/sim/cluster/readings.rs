@@ -252,6 +252,8 @@ pub struct MtaReadings {
     /// Age of the oldest message; 0 for an empty queue.
     pub oldest_active_seconds: f64,
     pub oldest_deferred_seconds: f64,
+    /// Mean age of what is deferred; 0 for an empty queue.
+    pub mean_deferred_seconds: f64,
     /// What `zmstat-mtaqueue` wrote last; it slows down above 1,000 messages, and writes 0 when Postfix doesn't answer.
     pub queue_statistics: QueueStatistics,
     pub connects_total: f64,
