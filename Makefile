@@ -26,7 +26,7 @@ test: deps peers ## all tests, those against real peers included
 	echo "foreshock: SKIPPED: no recordings in ../shared/data; nothing was scored whole"; fi
 
 unit: deps ## the tests that need no peer
-	$(CARGO) test --locked --lib --test tidy --test check
+	$(CARGO) test --locked --lib --test tidy --test check --test packs
 
 peers: deps-peers ## real Prometheus, Alertmanager, node_exporter, VictoriaMetrics and Kafka for tests, and an emulator
 	tests/peers/debian.sh

@@ -34,6 +34,7 @@ use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
 
 pub use collectors::is_host_port;
+pub use packs::read_pack;
 pub use problem::{Problem, Problems};
 
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! The section `packs`: built-in ones by name, the operator's own by path.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::{ReadError, read_text};
-use super::problem::Place;
+use super::problem::{Place, Problem, Problems};
 use super::read::{Placed, Section, did_you_mean};
 use super::yaml::TEXT_BYTES_MAX;
-use crate::predict::pack::{Approval, Pack, Remedy, builtins, with_needed};
+use crate::predict::pack::{Approval, Pack, PackError, Remedy, builtins, with_needed};
 
 /// Reads the packs named; all that are built in where the key is missing.
 pub(super) fn packs(root: &Section) -> Vec<Pack> {
@@ -47,28 +47,69 @@ fn pack(root: &Section, name: &str, at: Place) -> Option<Pack> {
 
 /// The problems of a pack are placed in the pack's own file.
 fn from_file(root: &Section, path: &Path, at: Place) -> Option<Pack> {
-    let text = match read_text(path, TEXT_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error @ ReadError::NotUtf8 { place }) => {
-            root.reader.sink.push_in(path.into(), place, error.to_string(), "save the file as UTF-8");
-            return None;
-        }
-        Err(error) => {
-            let what = format!("cannot read the pack {}: {error}", path.display());
-            root.reader.sink.push(at, what, "correct the path; a relative one starts at this file's folder");
-            return None;
-        }
-    };
-    match Pack::from_yaml(&text) {
+    match read_pack(path) {
         Ok(pack) => Some(pack),
-        Err(problems) => {
-            for problem in problems {
-                let place = Place { line: problem.line as usize, column: problem.column as usize };
-                root.reader.sink.push_in(path.to_path_buf(), place, problem.what, problem.mend);
+        Err(Unread::Pack(problems)) => {
+            for Problem { file, place, what, mend } in problems.0 {
+                root.reader.sink.push_in(file, place, what, mend);
             }
             None
         }
+        Err(Unread::File(_, what)) => {
+            root.reader.sink.push(at, what, "correct the path; a relative one starts at this file's folder");
+            None
+        }
     }
+}
+
+/// Why a file gave no pack.
+#[derive(Debug)]
+pub enum Unread {
+    /// The file cannot be read: which, and what to say of it.
+    File(PathBuf, String),
+    /// What is to mend in it.
+    Pack(Problems),
+}
+
+impl From<Unread> for Problems {
+    fn from(unread: Unread) -> Problems {
+        match unread {
+            Unread::Pack(problems) => problems,
+            Unread::File(file, what) => {
+                let mend = "name a file that this user can read: --pack FILE".to_owned();
+                Problems(vec![Problem { file, place: Place::START, what, mend }])
+            }
+        }
+    }
+}
+
+/// Reads a pack of the operator's own.
+pub fn read_pack(path: &Path) -> Result<Pack, Unread> {
+    let text = match read_text(path, TEXT_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error @ ReadError::NotUtf8 { place }) => {
+            let mend = "save the file as UTF-8".to_owned();
+            return Err(Unread::Pack(Problems(vec![Problem {
+                file: path.into(),
+                place,
+                what: error.to_string(),
+                mend,
+            }])));
+        }
+        Err(error) => {
+            let what = format!("cannot read the pack {}: {error}", path.display());
+            return Err(Unread::File(path.into(), what));
+        }
+    };
+    Pack::from_yaml(&text).map_err(|errors| {
+        let problem = |error: PackError| Problem {
+            file: path.into(),
+            place: Place { line: error.line as usize, column: error.column as usize },
+            what: error.what,
+            mend: error.mend,
+        };
+        Unread::Pack(Problems(errors.into_iter().map(problem).collect()))
+    })
 }
 
 /// Every remedy that a pack, or one that it needs, can call for, sorted.

@@ -1,0 +1,133 @@
+//! A pack for something else than mail, as an operator writes it: checked, explained, and used in a replay.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use foreshock::predict::pack::Pack;
+use foreshock::predict::signals::SignalTable;
+use serde_json::Value;
+
+const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/packs/shop.yaml");
+const README: &str = include_str!("../models/README.md");
+
+/// A minute apart from here.
+const START_SECONDS: i64 = 1_714_521_600;
+const MINUTES: i64 = 2 * 1440;
+/// Locks begin to pile up at this minute of the second day.
+const FAULT: i64 = 1440 + 700;
+
+fn foreshock(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_foreshock")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+/// What each series of the shop says at `minute`. Each sign of the fault comes three minutes after the one before.
+fn samples_at(minute: i64) -> Vec<(&'static str, f64)> {
+    let noise = |salt: i64| ((minute * 7919 + salt * 104_729) % 211) as f64 / 211.0 - 0.5;
+    let since = |sign: i64| (minute - FAULT - 3 * sign).clamp(0, 40) as f64;
+    vec![
+        ("pg_locks_count{mode=\"accessexclusivelock\",", 4.0 + noise(1) + 3.0 * since(0)),
+        ("pg_stat_activity_count{", 60.0 + 6.0 * noise(2) + 4.0 * since(1)),
+        ("pg_settings_max_connections{", 400.0),
+        ("shop_page_seconds{", 0.2 + 0.03 * noise(3) + 0.05 * since(2)),
+        ("rabbitmq_queue_messages_ready{queue=\"orders\",", 30.0 + 5.0 * noise(4)),
+        ("node_load1{", 1.0 + 0.2 * noise(5)),
+        ("unknown_to_every_pack{", 7.0 + noise(6)),
+    ]
+}
+
+fn recording(minutes: std::ops::Range<i64>) -> String {
+    let mut text = String::new();
+    for i in 0..samples_at(0).len() {
+        for minute in minutes.clone() {
+            let (name, value) = samples_at(minute)[i];
+            writeln!(text, "{name}instance=\"shop1:9100\"}} {value:.4} {}", START_SECONDS + minute * 60)
+                .unwrap();
+        }
+    }
+    text + "# EOF\n"
+}
+
+#[test]
+fn a_pack_of_ones_own_is_valid_and_says_what_depends_on_what() {
+    let table = SignalTable::new(&[Pack::from_yaml(&fs::read_to_string(SHOP).unwrap()).unwrap()]);
+    assert!(table.depends_on("shop", "postgres") && !table.depends_on("postgres", "shop"));
+    let folder = tempfile::tempdir().unwrap();
+    let output = foreshock(&["check", "--pack", SHOP], folder.path());
+    assert_eq!(stdout(&output), format!("{SHOP} is valid: pack shop, 7 signals, 2 faults\n"));
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_broken_pack_is_told_with_its_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = fs::read_to_string(SHOP).unwrap().replace("signal: orders_done,", "signal: orders_don,");
+    fs::write(folder.path().join("own.yaml"), broken).unwrap();
+    let output = foreshock(&["check", "--pack", "own.yaml"], folder.path());
+    assert!(
+        stdout(&output).starts_with("own.yaml:73:19: there is no signal `orders_don`;"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let output = foreshock(&["check", "--pack", "missing.yaml"], folder.path());
+    assert!(stdout(&output).starts_with("missing.yaml:1:1: cannot read the pack missing.yaml"));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn explain_tells_what_a_recording_lets_be_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shop.om"), recording(0..2)).unwrap();
+    let arguments = ["check", "--explain", "--pack", SHOP, "--input", "shop.om"];
+    let output = foreshock(&arguments, folder.path());
+    let told = stdout(&output);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "6 of 7 series have a meaning",
+        "pack shop: 5 of 7 signals found",
+        "missing: page_errors, orders_done",
+        "3 of 5 signs: can be recognised; missing: page_errors, cpu_user",
+        "1 of 2 signs: seen by one sign, and not told from others; missing: orders_done",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let output = foreshock(&arguments[..4], folder.path());
+    assert!(!output.status.success(), "series must come from somewhere");
+}
+
+#[test]
+fn its_fault_is_recognised_in_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("site: shop\nstep_seconds: 60\npacks: [\"{SHOP}\"]\n");
+    fs::write(folder.path().join("foreshock.yaml"), config).unwrap();
+    fs::write(folder.path().join("shop.om"), recording(0..MINUTES)).unwrap();
+    let output = foreshock(&["replay", "--config", "foreshock.yaml", "--input", "shop.om"], folder.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let events: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named = events.iter().find(|event| event["incident"]["hypotheses"][0]["fault"] == "lock_pile_up");
+    let Some(named) = named else { panic!("{events:#?}") };
+    assert_eq!(named["incident"]["entity"], "shop1");
+    assert!(events.iter().any(|event| event["incident"]["remedy"] == "end_idle_transaction"), "{events:#?}");
+}
+
+/// The example that operators copy from.
+#[test]
+fn the_example_of_the_readme_is_valid() {
+    let block = README.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let pack = Pack::from_yaml(block).unwrap();
+    assert_eq!((pack.signals.len(), pack.faults.len()), (2, 1));
+}
+
+#[test]
+fn the_readme_lists_every_pack() {
+    for name in foreshock::predict::pack::BUILTIN_NAMES {
+        assert!(README.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
