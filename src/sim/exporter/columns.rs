@@ -14,6 +14,12 @@ pub struct Column {
     pub value: fn(&Statistics) -> f64,
 }
 
+impl Column {
+    pub fn name(&self) -> &'static str {
+        self.metric.strip_prefix("mailboxd_").unwrap_or(self.metric)
+    }
+}
+
 macro_rules! columns {
     ($($name:literal $kept:ident $value:expr),* $(,)?) => {
         &[$(Column { metric: concat!("mailboxd_", $name), kept: kept::$kept, value: $value }),*]

@@ -3,7 +3,7 @@
 //! `Exporters::print` walks the exporters that `Families` names, host after host, and tells a `Page` each
 //! sample. A page is text as `/metrics` gives it (`TextPage`), a recording with times (`Recording`) or a batch
 //! for the engine (`BatchPage`). The latter two stand where Prometheus stands: they add `instance`, `job`, the
-//! entity's label and `up`.
+//! entity's label and `up`. `zmstat` writes the files that Zimbra itself leaves on a host.
 
 pub mod batch;
 mod blackbox;
@@ -21,6 +21,7 @@ mod recording;
 mod servlet;
 mod telegraf;
 mod text;
+pub mod zmstat;
 
 #[cfg(test)]
 mod fixture;
