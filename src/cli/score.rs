@@ -21,9 +21,11 @@ Example: score a recording, and see its five most unusual rows
 
 The input's first line names its columns. The column `timestamp` holds RFC 3339, `YYYY-MM-DD HH:MM:SS` \
 (UTC) or epoch seconds; `label` is left alone; every other column is a signal of one entity. \
-The output has a row for each row: timestamp,anomaly_score,alert_score. A score is in 0..1: the surprise \
-(-log10 of the probability of something at least as odd) over 12, 0 while there is too little past; below 0.25 \
-it says how much of the last hours' trouble is left. An alert_score is what a person would be told: only where \
+The output has a row for each row: timestamp,anomaly_score,alert_score. A score is in 0..1 and ranks rows of \
+all recordings. It is the larger of two over 12: the surprise (-log10 of the probability of something at least \
+as odd), of one signal half of it, of two three quarters and so on; and, from four times the usual on, how \
+far signals are from where they were and from their mean. About one normal row in a thousand is above 0.25. \
+It is 0 while there is too little past. An alert_score is what a person would be told: only where \
 something is new after the last alert, and the louder the less often this series has cried of late.";
 
 /// Score each row of a CSV by how unusual it is, given the rows before it
@@ -84,7 +86,7 @@ fn score(
 
     scoring::each_row(&mut csv, detectors, |row, scored| {
         out.write_all(&row.timestamp)?;
-        write!(out, ",{:.9},{:.9}", score_of(scored.surprise), scored.news)?;
+        write!(out, ",{:.9},{:.9}", score_of(scored.unusual), scored.news)?;
         for &surprise in scored.signals.iter().filter(|_| per_signal) {
             // A signal without a value has no score: no data is not "as usual".
             if surprise.is_nan() { write!(out, ",")? } else { write!(out, ",{:.9}", score_of(surprise))? }

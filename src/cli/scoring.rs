@@ -20,6 +20,8 @@ const CADENCE_SECONDS_DEFAULT: u32 = 60;
 pub struct Scored {
     /// Of the row as a whole.
     pub surprise: f32,
+    /// The same, ranked among rows of all recordings.
+    pub unusual: f32,
     /// How loudly to tell a person: 0 for no news, 1 for the worst there can be.
     pub news: f64,
     /// Of each signal by itself; NaN where it is missing.
@@ -97,6 +99,6 @@ impl Scorer {
         let together = scored.surprise * NOVELTY_MAX / SURPRISE_MAX;
         let evidence = if self.by_novelty { scored.novelty } else { together };
         let news = self.hold_off.news(f64::from(evidence));
-        Scored { surprise: scored.surprise, news, signals: scored.signals }
+        Scored { surprise: scored.surprise, unusual: scored.unusual, news, signals: scored.signals }
     }
 }

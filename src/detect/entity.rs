@@ -1,10 +1,12 @@
 //! One row of several signals of one entity, from raw values to one surprise.
 //!
 //! `score` and `eval` run files through this: the detectors that the engine runs on series, with raw values in place of
-//! blocks, and one surprise for the row: that of its energies, raised by novelty where there is one signal only.
+//! blocks, and one surprise for the row: that of its energies, raised by novelty where there is one signal only. Beside
+//! it how unusual the row is among rows of all files, which asks for the size of its effect, too.
 
 use serde::{Deserialize, Serialize};
 
+use super::effect::{Effects, unusual};
 use super::{Detectors, Row, Tick, Together, Univariate, fuse};
 use crate::sample::{CHUNK, Mask};
 
@@ -21,6 +23,8 @@ const NORMALISED_MAX: f64 = 1e15;
 pub struct EntityRow {
     /// Of the row as a whole.
     pub surprise: f32,
+    /// What ranks rows of all recordings: the surprise or the effect, as a number like a surprise.
+    pub unusual: f32,
     /// Of each signal by itself; NaN where it is missing.
     pub signals: Vec<f32>,
     /// How new the row is, where there is one signal only; what alerts are told by, 0..=`NOVELTY_MAX`.
@@ -32,6 +36,7 @@ pub struct EntityRow {
 pub struct EntityScore {
     univariate: Univariate,
     together: Together,
+    effects: Effects,
     normalisers: Vec<Option<Normaliser>>,
     rows: u64,
     #[serde(skip)]
@@ -50,7 +55,14 @@ impl EntityScore {
         univariate.detectors = detectors;
         let mut together = Together::new(signals == 1 && detectors.novelty);
         together.grow(signals);
-        EntityScore { univariate, together, normalisers: vec![None; signals], rows: 0, row: Row::default() }
+        EntityScore {
+            univariate,
+            together,
+            effects: Effects::new(signals),
+            normalisers: vec![None; signals],
+            rows: 0,
+            row: Row::default(),
+        }
     }
 
     /// Scores one row against all rows before it, then learns from it; NaN and infinite values are missing.
@@ -76,7 +88,8 @@ impl EntityScore {
         let novelty = if single { self.univariate.novelty(0) } else { 0.0 };
         let together = self.together.step(tick, values, novelty, true);
         let surprise = if energy { together.surprise } else { fuse::mean_of_odds(signals.iter().copied()) };
-        EntityRow { surprise, signals, novelty }
+        let unusual = unusual(self.effects.step(tick, values), surprise, self.normalisers.len());
+        EntityRow { surprise, unusual, signals, novelty }
     }
 
     /// The value in its lane's unit, whose centre moves where the value has run away from it.

@@ -4,11 +4,13 @@
 //! `derivative`, `seasonal` and `novelty` give a raw statistic a lane; `kernel::tail` turns each into a surprise,
 //! `fuse` makes one of several; `univariate` holds all of a block's detectors. Of the signals of one entity
 //! `energy` says how far they are from rest together, which `calibrate` turns into a surprise, and `multivariate`
-//! which relation between them broke. `entity` scores rows of signals that come as a file and not as series.
+//! which relation between them broke. `entity` scores rows of signals that come as a file and not as series, where
+//! `effect` makes rows of all files comparable.
 #![allow(clippy::needless_range_loop, reason = "a lane indexes several arrays at once")]
 
 pub mod calibrate;
 pub mod derivative;
+pub mod effect;
 pub mod energy;
 pub mod entity;
 #[cfg(test)]

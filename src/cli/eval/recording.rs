@@ -25,17 +25,12 @@ pub struct Recording {
     pub label: Vec<Option<bool>>,
     /// `anomaly_score` of each row.
     pub score: Vec<f64>,
+    /// The surprise of each row; of scores that stand ready, what their `anomaly_score` stands for.
+    pub surprise: Vec<f64>,
     /// `alert_score` of each row.
     pub alert: Vec<f64>,
     /// Whether the file has a column of labels.
     pub has_labels: bool,
-}
-
-impl Recording {
-    /// A score as the surprise that it stands for.
-    pub fn surprise(&self, row: usize) -> f64 {
-        self.score[row] * f64::from(SURPRISE_MAX)
-    }
 }
 
 /// Scores the files `names` of `folder` and lets `measure` make of each what is to be kept, in parallel.
@@ -63,7 +58,8 @@ fn read(path: &Path, name: &str, how: &How, progress: &ProgressBar) -> anyhow::R
         each_row(&mut csv, Detectors::without(&how.without), |row, scored| {
             recording.at.push(row.at);
             recording.label.push(row.label);
-            recording.score.push(as_printed(score_of(scored.surprise)));
+            recording.score.push(as_printed(score_of(scored.unusual)));
+            recording.surprise.push(f64::from(scored.surprise));
             recording.alert.push(as_printed(scored.news));
             Ok(())
         })?;
@@ -113,6 +109,7 @@ fn take_scores(mut csv: ScoreCsv<impl BufRead>, recording: &mut Recording) -> an
         // Where a detector says nothing it does not alarm.
         let value = |column: usize| if row.values[column].is_nan() { 0.0 } else { row.values[column] };
         recording.score.push(value(score));
+        recording.surprise.push(value(score) * f64::from(SURPRISE_MAX));
         recording.alert.push(value(alert));
     }
     if recording.score.len() < recording.at.len() {
@@ -139,6 +136,7 @@ mod tests {
     fn ready_scores_go_row_by_row_with_the_data() {
         let got = taken("timestamp,anomaly_score,alert_score\n0,0.5,0.25\n60,,0\n").unwrap();
         assert_eq!((got.score, got.alert), (vec![0.5, 0.0], vec![0.25, 0.0]));
+        assert_eq!(got.surprise, [6.0, 0.0]);
     }
 
     #[test]

@@ -96,8 +96,8 @@ fn tails_in(folder: &Path, how: &How) -> anyhow::Result<Tails> {
 
 fn tails_of(recording: &Recording) -> Tails {
     let mut tails = Tails::default();
-    let surprises: Vec<f64> = (0..recording.at.len()).map(|row| recording.surprise(row)).collect();
-    let rows = recording.label.iter().zip(&surprises).skip(settled(recording));
+    let surprises = &recording.surprise;
+    let rows = recording.label.iter().zip(surprises).skip(settled(recording));
     rows.filter(|(label, _)| **label == Some(false)).for_each(|(_, surprise)| tails.normal(*surprise));
     let anomalous: Vec<bool> = recording.label.iter().map(|label| *label == Some(true)).collect();
     events(&anomalous).into_iter().for_each(|event| tails.event(&surprises[event]));
@@ -140,7 +140,7 @@ mod tests {
         let mut label = vec![Some(false); rows];
         label[rows - 2..].fill(Some(true));
         label[rows - 3] = None;
-        Recording { at, label, score: vec![0.3; rows], ..Recording::default() }
+        Recording { at, label, surprise: vec![3.6; rows], ..Recording::default() }
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub const HOLD_SECONDS: f64 = 3_600.0;
 const SLOW_SECONDS: f64 = 8.0 * 3_600.0;
 const SLOW_WEIGHT: f64 = 0.25;
 /// A row so much later than usual follows a gap: its difference says nothing.
-const GAP_ROWS: f64 = 3.0;
+pub(super) const GAP_ROWS: f64 = 3.0;
 
 /// How odd a row is, in natural logarithms of mean squares.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
