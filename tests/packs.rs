@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -99,6 +101,53 @@ fn explain_tells_what_a_recording_lets_be_seen() {
     }
     let output = foreshock(&arguments[..4], folder.path());
     assert!(!output.status.success(), "series must come from somewhere");
+}
+
+/// Answers one request with `body`, and gives what was asked: the request line and the headers.
+fn answering(body: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+        let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        asked.join("\n")
+    });
+    (url, asked)
+}
+
+#[test]
+fn explain_asks_an_exporter_and_a_foreshock_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "site: shop\nauth: {bearer_token_file: token}\nremote_write: {}\n";
+    fs::write(folder.path().join("token"), "0123456789abcdef\n").unwrap();
+    fs::write(folder.path().join("c.yaml"), config).unwrap();
+    let (page, page_asked) = answering("# TYPE clamav_up gauge\nclamav_up 1\nclamav_queue_length 0\n");
+    let (api, api_asked) = answering(
+        r#"{"series":[{"labels":{"__name__":"nginx_up","instance":"proxy1"},"value":1.0}],"truncated":false}"#,
+    );
+    let page_url = format!("{page}/metrics");
+    let arguments = ["check", "--explain", "--config", "c.yaml", "--url", &page_url, "--api", &api];
+    let output = foreshock(&arguments, folder.path());
+    let told = stdout(&output);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    for line in ["3 of 3 series have a meaning", "nginx_up{instance=\"proxy1\"}", "pack antivirus: 2 of 7"] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let page_asked = page_asked.join().unwrap();
+    assert!(
+        page_asked.starts_with("GET /metrics ") && !page_asked.contains("0123456789abcdef"),
+        "{page_asked}"
+    );
+    let api_asked = api_asked.join().unwrap();
+    assert!(api_asked.starts_with("GET /api/v1/series?limit=10000 "), "{api_asked}");
+    assert!(api_asked.contains("Bearer 0123456789abcdef"), "{api_asked}");
 }
 
 #[test]
