@@ -16,11 +16,12 @@ use crate::telemetry::{Metrics, Stage};
 
 /// Files that are followed in one directory: ten times those that Zimbra has.
 const FILES_MAX: usize = 256;
-/// A batch is cut after so much time, or so many samples where time allows it.
+/// A batch is cut after so much time, or so many samples where time allows it: half a megabyte, of which hundreds may
+/// wait for the engine while history is read.
 const BATCH_MS: i64 = 3_600_000;
-const BATCH_SAMPLES: usize = 100_000;
+const BATCH_SAMPLES: usize = 2_000;
 /// And at the latest here, though rows of one instant be parted.
-const BATCH_SAMPLES_MAX: usize = 1_000_000;
+const BATCH_SAMPLES_MAX: usize = 100_000;
 /// A clock that runs ahead by more than this is not believed.
 const AHEAD_MS_MAX: i64 = 600_000;
 

@@ -96,19 +96,14 @@ impl Tail {
         if !open.is_where_it_was()? {
             return Ok(self.find_rest(buffer));
         }
-        let mut n = open.read(buffer)?;
-        if n == 0 {
-            if !open.is_replaced(path) {
-                return Ok(Piece::Waiting);
-            }
-            // Whoever writes has gone on to the new file, so that now the end is the end.
-            n = open.read(buffer)?;
-            if n == 0 {
-                self.open = None;
-                return Ok(Piece::Over);
-            }
+        // Asked first: whoever writes begins a new file after the last row of this one, so its end is then there to read.
+        let is_replaced = open.is_replaced(path);
+        let n = open.read(buffer)?;
+        if n == 0 && is_replaced {
+            self.open = None;
+            return Ok(Piece::Over);
         }
-        Ok(Piece::Bytes(n))
+        Ok(if n == 0 { Piece::Waiting } else { Piece::Bytes(n) })
     }
 
     /// The file was emptied: goes on with the copy that was made of it before.
