@@ -7,14 +7,15 @@ use super::{Kind, Page};
 use crate::sample::Timestamp;
 use crate::sim::cluster::readings::{MailboxReadings, MtaReadings, Protocol, Statistics};
 
-/// Count and mean time of each protocol's commands, and when its file was read.
+/// Count and mean time of each protocol's commands, and when its file was read; what a site keeps stands first.
 const PROTOCOLS: [(Protocol, &str, &str, &str); 5] = [
     (Protocol::Soap, "soap_exec_count", "soap_exec_ms_avg", "soap_last_extraction_timestamp"),
-    (Protocol::Imap, "imap_exec_count", "imap_exec_ms_avg", "imap_last_extraction_timestamp"),
+    (Protocol::Sql, "sql_exec_count", "sql_exec_ms_avg", "sql_last_extraction_timestamp"),
     (Protocol::Pop3, "pop3_exec_count", "pop3_exec_ms_avg", "pop3_last_extraction_timestamp"),
     (Protocol::Ldap, "ldap_exec_count", "ldap_exec_ms_avg", "ldap_last_extraction_timestamp"),
-    (Protocol::Sql, "sql_exec_count", "sql_exec_ms_avg", "sql_last_extraction_timestamp"),
+    (Protocol::Imap, "imap_exec_count", "imap_exec_ms_avg", "imap_last_extraction_timestamp"),
 ];
+const PROTOCOLS_KEPT: usize = 2;
 
 /// `extracted` is when the newest row was read; `whole` prints the columns too that few sites keep.
 pub fn print_mailbox(
@@ -36,7 +37,7 @@ pub fn print_mailbox(
     let ms = extracted.0 as f64;
     bare(page, "mailboxd_last_extraction_timestamp", &[], ms);
     bare(page, "threads_last_extraction_timestamp", &[], ms);
-    for (.., timestamp) in PROTOCOLS.iter().take(if whole { PROTOCOLS.len() } else { 2 }) {
+    for (.., timestamp) in PROTOCOLS.iter().take(if whole { PROTOCOLS.len() } else { PROTOCOLS_KEPT }) {
         bare(page, timestamp, &[], ms);
     }
 }
@@ -56,7 +57,9 @@ pub fn threads(s: &Statistics, jvm_threads: f64) -> [(&'static str, f64); 7] {
 }
 
 fn print_commands(statistics: &Statistics, whole: bool, page: &mut impl Page) {
-    for (protocol, count, mean, _) in PROTOCOLS.iter().take(if whole { PROTOCOLS.len() } else { 2 }) {
+    for (protocol, count, mean, _) in
+        PROTOCOLS.iter().take(if whole { PROTOCOLS.len() } else { PROTOCOLS_KEPT })
+    {
         let used = || statistics.commands.iter().filter(|command| command.protocol == *protocol);
         for command in used() {
             bare(page, count, &[("command", command.command)], command.timed.count);

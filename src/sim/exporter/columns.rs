@@ -98,7 +98,7 @@ pub const COLUMNS: &[Column] = columns![
     "mpool_codeheap_'non-nmethods'_used" drop |_| CODE_USED_BYTES,
     "mpool_codeheap_'non-nmethods'_free" drop |_| CODE_FREE_BYTES,
     "mpool_g1_eden_space_used" drop |s| s.young_used_bytes,
-    "mpool_g1_old_gen_used" drop |s| s.old_used_bytes,
+    "mpool_g1_old_gen_used" keep |s| s.old_used_bytes,
     "heap_used" keep |s| s.heap_used_bytes,
     // Of what is committed, not of what there may be.
     "heap_free" drop |s| s.heap_committed_bytes - s.heap_used_bytes,

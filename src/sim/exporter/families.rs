@@ -52,8 +52,8 @@ pub struct Families {
     pub mta: Vec<MtaFamily>,
     pub machine: MachineFamily,
     pub directory: DirectoryFamily,
-    /// All that the exporters print, rather than what a site keeps of it: the buckets of histograms and
-    /// those columns of mailboxd that nobody draws go first.
+    /// All that the exporters print, rather than what a site keeps of it: the buckets of histograms, half of
+    /// the modes of each core and those columns of mailboxd that nobody draws go first.
     pub whole_pages: bool,
 }
 
@@ -155,8 +155,10 @@ pub enum Exporter {
     PythonStats,
     PythonNew,
     Mysqld,
-    /// Counts the answers in the access log by code.
-    AccessLog,
+    /// Counts the answers in mailboxd's access log by code.
+    MailboxLog,
+    /// The same of nginx.
+    NginxLog,
     Postfix,
     Clamav,
     DnsProbe,
@@ -177,7 +179,8 @@ impl Exporter {
             Exporter::PythonStats => ("zimbra", 9093),
             Exporter::PythonNew => ("zimbra", 9095),
             Exporter::Mysqld => ("mysqld", 9104),
-            Exporter::AccessLog => ("mtail", 3903),
+            Exporter::MailboxLog => ("mtail", 3903),
+            Exporter::NginxLog => ("nginxlog", 4040),
             Exporter::Postfix => ("postfix", 9154),
             Exporter::Clamav => ("clamav", 9810),
             Exporter::DnsProbe => ("blackbox_dns", 53),
@@ -223,7 +226,7 @@ impl Families {
                     MailboxFamily::PythonStats => Exporter::PythonStats,
                     MailboxFamily::PythonNew => Exporter::PythonNew,
                 }));
-                own.extend([Exporter::Mysqld, Exporter::AccessLog]);
+                own.extend([Exporter::Mysqld, Exporter::MailboxLog]);
             }
             ServiceReadings::Mta(_) => {
                 own.extend(self.mta.iter().filter_map(|family| match family {
@@ -239,7 +242,7 @@ impl Families {
                 own.extend([Exporter::Clamav, Exporter::DnsProbe]);
             }
             ServiceReadings::Proxy(_) => {
-                own.extend([Exporter::Nginx, Exporter::Memcached, Exporter::HttpProbe, Exporter::AccessLog]);
+                own.extend([Exporter::Nginx, Exporter::NginxLog, Exporter::Memcached, Exporter::HttpProbe]);
             }
             ServiceReadings::Directory(_) => match self.directory {
                 DirectoryFamily::OpenldapExporter => own.push(Exporter::Openldap),

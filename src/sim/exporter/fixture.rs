@@ -8,8 +8,7 @@ pub const NOON: Timestamp = Timestamp(1_765_195_200_000);
 
 /// Three stores, two MTAs, two proxies, two directory servers.
 pub fn cluster() -> Readings {
-    let roles: [(&str, usize, f64); 4] =
-        [("store", 3, 4.0), ("mta", 2, 4.0), ("proxy", 2, 2.0), ("ldap", 2, 2.0)];
+    let roles: [(&str, usize, usize); 4] = [("store", 3, 8), ("mta", 2, 4), ("proxy", 2, 4), ("ldap", 2, 4)];
     let mut hosts = Vec::new();
     for (role, count, cpus) in roles {
         for place in 1..=count {
@@ -21,7 +20,7 @@ pub fn cluster() -> Readings {
                 _ => ServiceReadings::Directory(Box::new(directory(seed, place == 1))),
             };
             let name = format!("{role}{place}.mail.example");
-            hosts.push(HostReadings { name, answers: true, machine: machine(seed, cpus as usize), service });
+            hosts.push(HostReadings { name, answers: true, machine: machine(seed, cpus), service });
         }
     }
     Readings { at: NOON, hosts }
@@ -229,7 +228,6 @@ fn statistics(seed: f64) -> Statistics {
     }
 }
 
-#[allow(clippy::needless_update, reason = "more is read of an MTA from time to time")]
 fn mta(seed: f64) -> MtaReadings {
     MtaReadings {
         is_up: true,
@@ -241,6 +239,7 @@ fn mta(seed: f64) -> MtaReadings {
         queue_bytes: 5.8e6,
         oldest_active_seconds: 5.0,
         oldest_deferred_seconds: 400_000.0,
+        mean_deferred_seconds: 90_000.0,
         queue_statistics: QueueStatistics { at: NOON.plus_ms(-15_000), kilobytes: 5_664.0, requests: 79.0 },
         connects_total: 2e6,
         received_total: 6e5 + seed,
@@ -263,7 +262,6 @@ fn mta(seed: f64) -> MtaReadings {
         amavis_busy: 2.0,
         amavis_queue: 3.0,
         dns_lookup_seconds: 0.0025,
-        ..MtaReadings::default()
     }
 }
 

@@ -128,6 +128,8 @@ struct Memory {
     /// When the newest row of statistics was read; `None` before the first.
     extracted: Option<Timestamp>,
     cpu: CpuReadings,
+    at: Option<Timestamp>,
+    mailboxd_cpu_seconds: f64,
 }
 
 /// What an exporter looks at.
@@ -138,6 +140,8 @@ struct View<'r> {
     extracted: Option<Timestamp>,
     /// Since the page before; in the first, since boot.
     cpu: CpuShares,
+    /// Of 1, of all cores; 0 in the first page.
+    mailboxd_cpu: f64,
 }
 
 /// Percent of the time of all cores.
@@ -210,12 +214,14 @@ impl Exporters {
             memory.extracted = Some(statistics.at);
         }
         let cores = all_cores(&host.machine.cpus);
+        let mailboxd_cpu = memory.mailboxd_cpu(at, host);
         let view = View {
             at,
             host,
             families: &self.families,
             extracted: memory.extracted,
             cpu: CpuShares::between(&memory.cpu, &cores),
+            mailboxd_cpu,
         };
         memory.cpu = cores;
         for exporter in self.families.exporters(&host.service) {
@@ -225,6 +231,18 @@ impl Exporters {
                 exporter.print(&view, page);
             }
         }
+    }
+}
+
+impl Memory {
+    /// The share of all cores' time that mailboxd had since the page before.
+    fn mailboxd_cpu(&mut self, at: Timestamp, host: &HostReadings) -> f64 {
+        let ServiceReadings::Mailbox(mailbox) = &host.service else { return 0.0 };
+        let used = mailbox.process_cpu_seconds_total - self.mailboxd_cpu_seconds;
+        self.mailboxd_cpu_seconds = mailbox.process_cpu_seconds_total;
+        let Some(before) = self.at.replace(at) else { return 0.0 };
+        let room = at.since(before) as f64 / 1e3 * host.machine.cpus.len() as f64;
+        if room > 0.0 { (used / room).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 
@@ -253,7 +271,10 @@ impl Exporter {
             (Exporter::Textfile, ServiceReadings::Mta(mta)) => carbonio::print_mta(mta, page),
             (Exporter::Servlet, ServiceReadings::Mailbox(mailbox)) => servlet::print(mailbox, view, page),
             (Exporter::Mysqld, ServiceReadings::Mailbox(mailbox)) => mysqld::print(&mailbox.database, page),
-            (Exporter::AccessLog, service) => proxy::print_access_log(service, page),
+            (Exporter::MailboxLog, ServiceReadings::Mailbox(mailbox)) => {
+                proxy::print_mailbox_log(mailbox, page);
+            }
+            (Exporter::NginxLog, ServiceReadings::Proxy(proxy)) => proxy::print_nginx_log(proxy, page),
             (Exporter::Postfix, ServiceReadings::Mta(mta)) => {
                 postfix::print(mta, view.families.whole_pages, page);
             }

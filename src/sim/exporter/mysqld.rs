@@ -12,6 +12,7 @@ pub fn print(database: &DatabaseReadings, page: &mut impl Page) {
         ("mysql_global_status_innodb_row_lock_time", (database.row_lock_seconds_total * 1e3).round()),
         ("mysql_global_status_innodb_row_lock_waits", database.row_lock_waits_total),
         ("mysql_global_status_queries", database.queries_total),
+        ("mysql_global_status_questions", database.queries_total),
         ("mysql_global_status_slow_queries", database.slow_queries_total),
         ("mysql_global_status_threads_connected", database.threads_connected),
         ("mysql_global_status_threads_running", database.threads_running),
@@ -20,4 +21,5 @@ pub fn print(database: &DatabaseReadings, page: &mut impl Page) {
     for (name, value) in figures {
         page.sample(name, &[], Kind::Untyped, value);
     }
+    page.sample("mysql_up", &[], Kind::Gauge, 1.0);
 }

@@ -40,6 +40,7 @@ struct Queue {
     messages: f64,
     bytes: f64,
     oldest_seconds: f64,
+    mean_seconds: f64,
 }
 
 /// Without `whole`, histograms come without their buckets.
@@ -69,25 +70,29 @@ pub fn print(mta: &MtaReadings, whole: bool, page: &mut impl Page) {
             (mta.lmtp_deliveries_total * below(le)).floor()
         });
     }
-    let delay = Kind::Histogram;
-    page.sample("postfix_lmtp_delivery_delay_seconds_sum", &stage, delay, mta.lmtp_delay_seconds_total);
-    page.sample("postfix_lmtp_delivery_delay_seconds_count", &stage, delay, mta.lmtp_deliveries_total);
+    let histogram = Kind::Histogram;
+    page.sample("postfix_lmtp_delivery_delay_seconds_sum", &stage, histogram, mta.lmtp_delay_seconds_total);
+    page.sample("postfix_lmtp_delivery_delay_seconds_count", &stage, histogram, mta.lmtp_deliveries_total);
+    // The exporter's own spelling.
+    page.sample("postfix_qmgr_messages_inserted_receipients_sum", &[], histogram, mta.recipients_total);
+    page.sample("postfix_qmgr_messages_inserted_receipients_count", &[], histogram, mta.received_total);
     counter(page, "postfix_qmgr_messages_removed_total", &[], mta.removed_total);
 }
 
 fn print_queues(mta: &MtaReadings, whole: bool, page: &mut impl Page) {
     let messages = mta.active + mta.deferred + mta.hold + mta.incoming;
-    let queue = |name, in_queue: f64, oldest_seconds| Queue {
+    let queue = |name, in_queue: f64, oldest_seconds, mean_seconds| Queue {
         name,
         messages: in_queue,
         bytes: mta.queue_bytes * in_queue / messages.max(1.0),
         oldest_seconds,
+        mean_seconds,
     };
     let queues = [
-        queue("active", mta.active, mta.oldest_active_seconds),
-        queue("deferred", mta.deferred, mta.oldest_deferred_seconds),
-        queue("hold", mta.hold, 0.0),
-        queue("incoming", mta.incoming, 0.0),
+        queue("active", mta.active, mta.oldest_active_seconds, mta.oldest_active_seconds / 2.0),
+        queue("deferred", mta.deferred, mta.oldest_deferred_seconds, mta.mean_deferred_seconds),
+        queue("hold", mta.hold, 0.0, 0.0),
+        queue("incoming", mta.incoming, 0.0, 0.0),
     ];
     for queue in &queues {
         let labels = [("queue", queue.name)];
@@ -108,7 +113,7 @@ fn print_queues(mta: &MtaReadings, whole: bool, page: &mut impl Page) {
                 (queue.messages * (le / queue.oldest_seconds.max(1.0)).min(1.0)).floor()
             });
         }
-        let ages = queue.messages * queue.oldest_seconds / 2.0;
+        let ages = queue.messages * queue.mean_seconds;
         page.sample("postfix_showq_message_age_seconds_sum", &labels, Kind::Histogram, ages);
         page.sample("postfix_showq_message_age_seconds_count", &labels, Kind::Histogram, queue.messages);
     }

@@ -1,7 +1,7 @@
-//! What looks at a proxy: nginx exporter, memcached_exporter, and a count of answers from the access log.
+//! What looks at a proxy: nginx exporter, memcached_exporter, and counts of answers from access logs.
 
 use super::{Kind, Page, flag};
-use crate::sim::cluster::readings::{ProxyReadings, ServiceReadings};
+use crate::sim::cluster::readings::{MailboxReadings, ProxyReadings};
 
 pub fn print_nginx(proxy: &ProxyReadings, page: &mut impl Page) {
     if proxy.is_up {
@@ -33,15 +33,17 @@ pub fn print_memcached(proxy: &ProxyReadings, page: &mut impl Page) {
     page.sample("memcached_up", &[], Kind::Gauge, flag(proxy.memcached_is_up));
 }
 
-/// Answers by code; the log stays when its server is down.
-pub fn print_access_log(service: &ServiceReadings, page: &mut impl Page) {
-    let (answers, code, errors) = match service {
-        ServiceReadings::Mailbox(mailbox) => (mailbox.soap_requests_total, "500", mailbox.http_errors_total),
-        ServiceReadings::Proxy(proxy) => (proxy.requests_total, "502", proxy.errors_total),
-        _ => return,
-    };
-    let name = "http_requests_total";
+/// Answers of a store by code, counted by mtail in mailboxd's access log; the log stays when mailboxd is down.
+pub fn print_mailbox_log(mailbox: &MailboxReadings, page: &mut impl Page) {
     // Not less the errors: a difference of counters may fall, and a counter that falls was started anew.
-    page.sample(name, &[("code", "200")], Kind::Counter, answers);
-    page.sample(name, &[("code", code)], Kind::Counter, errors);
+    let name = "http_requests_total";
+    page.sample(name, &[("code", "200")], Kind::Counter, mailbox.soap_requests_total);
+    page.sample(name, &[("code", "500")], Kind::Counter, mailbox.http_errors_total);
+}
+
+/// Answers of a proxy by status, counted by nginxlog_exporter.
+pub fn print_nginx_log(proxy: &ProxyReadings, page: &mut impl Page) {
+    let name = "nginx_http_response_count_total";
+    page.sample(name, &[("method", "POST"), ("status", "200")], Kind::Counter, proxy.requests_total);
+    page.sample(name, &[("method", "POST"), ("status", "502")], Kind::Counter, proxy.errors_total);
 }

@@ -60,6 +60,7 @@ pub fn print(mailbox: &MailboxReadings, view: &View, page: &mut impl Page) {
     gauge(page, "jvm_memory_used_bytes", &old, mailbox.old_used_bytes);
     gauge(page, "jvm_memory_used_bytes", &eden, mailbox.young_used_bytes);
     gauge(page, "jvm_threads_live_threads", &[], mailbox.jvm_threads);
+    gauge(page, "process_cpu_usage", &[], view.mailboxd_cpu);
     gauge(page, "process_files_open_files", &[], mailbox.open_files);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Percent of CPU is over the time since the page before.
 
-use super::node::{NETWORK_DEVICE, TRACKED_MAX};
+use super::node::{NETWORK_DEVICE, TRACKED_MAX, hundredths};
 use super::{DirectoryFamily, Kind, MachineFamily, MtaFamily, Page, View};
 use crate::sim::cluster::readings::{
     DirectoryReadings, DiskReadings, MtaReadings, ServiceReadings, VolumeReadings,
@@ -87,11 +87,13 @@ fn print_machine(view: &View, page: &mut impl Page) {
     counter(page, "kernel_context_switches", machine.context_switches_total);
     counter(page, "kernel_interrupts", machine.interrupts_total);
     untyped(page, "linux_sysctl_fs_file_nr", machine.open_files);
-    gauge(page, "mem_available", machine.memory_available_bytes);
-    gauge(page, "mem_cached", machine.memory_cached_bytes);
-    gauge(page, "mem_dirty", machine.memory_dirty_bytes);
+    gauge(page, "mem_available", machine.memory_available_bytes.floor());
+    gauge(page, "mem_cached", machine.memory_cached_bytes.floor());
+    gauge(page, "mem_dirty", machine.memory_dirty_bytes.floor());
     gauge(page, "mem_swap_free", machine.swap_free_bytes);
     gauge(page, "mem_total", machine.memory_bytes);
+    let used = 1.0 - machine.memory_available_bytes / machine.memory_bytes.max(1.0);
+    gauge(page, "mem_used_percent", 100.0 * used);
     let network = [
         ("net_bytes_recv", machine.network_received_bytes_total),
         ("net_bytes_sent", machine.network_sent_bytes_total),
@@ -102,12 +104,12 @@ fn print_machine(view: &View, page: &mut impl Page) {
         page.sample(name, &[host, ("interface", NETWORK_DEVICE)], Kind::Counter, value);
     }
     untyped(page, "netstat_tcp_established", machine.tcp_established);
-    untyped(page, "netstat_tcp_time_wait", machine.tcp_time_wait);
+    untyped(page, "netstat_tcp_time_wait", machine.tcp_time_wait.round());
     gauge(page, "processes_blocked", machine.procs_blocked);
     gauge(page, "processes_running", machine.procs_running);
-    gauge(page, "system_load1", machine.load1);
-    gauge(page, "system_load15", machine.load15);
-    gauge(page, "system_load5", machine.load5);
+    gauge(page, "system_load1", hundredths(machine.load1));
+    gauge(page, "system_load15", hundredths(machine.load15));
+    gauge(page, "system_load5", hundredths(machine.load5));
 }
 
 /// The queues as Telegraf finds them on disk: they stand there whether Postfix is up or not.

@@ -1,13 +1,20 @@
 //! A statistics folder as it grows: separators, local times, rotation, silence.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 use tempfile::TempDir;
 
 use super::*;
+use crate::collect::zmstat::Directory;
+use crate::sample::Labels;
+use crate::sim::cluster::{Cluster, Shape};
 use crate::sim::exporter::fixture;
+use crate::telemetry::Metrics;
 
 /// A folder that is written in steps of 15 s.
 struct Folder {
@@ -191,4 +198,95 @@ fn another_version_has_other_columns_of_the_same_values() {
         assert_eq!(column(newer, ",", name), column(older, ",", name));
     }
     assert_eq!(column(newer, ",", "gc_g1_young_generation_ms"), column(older, ",", "gc_parnew_ms"));
+}
+
+/// What the collector makes of a folder: metric and label of a row, and its samples in the order in which they came.
+fn read_back(directory: &Path, host: &str) -> BTreeMap<String, Vec<(Timestamp, f64)>> {
+    let config = crate::config::Zmstat {
+        directory: directory.into(),
+        host: host.into(),
+        timezone: TimeZone::get("Europe/Berlin").unwrap(),
+        backfill: Duration::ZERO,
+        lateness: Duration::ZERO,
+        line_bytes_max: 1 << 16,
+        file_bytes_max: 1 << 26,
+    };
+    let metrics = Arc::new(Metrics::new());
+    let mut reader = Directory::new(config, Timestamp(0), Arc::clone(&metrics));
+    reader.look();
+    let mut found: BTreeMap<String, Vec<(Timestamp, f64)>> = BTreeMap::new();
+    while let Some(batch) = reader.next(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()) {
+        for (key, _, samples) in batch.iter() {
+            let labels = Labels::from_key(key);
+            let word = labels.get("command").or(labels.get("path")).unwrap_or_default();
+            let name = format!("{} {word}", labels.name()).trim_end().to_owned();
+            found.entry(name).or_default().extend(samples.iter().map(|sample| (sample.at, sample.value)));
+        }
+    }
+    let page = metrics.encode(Timestamp(0));
+    let complaints = |line: &&str| line.contains("part=\"zmstat\"") && !line.ends_with(" 0");
+    assert_eq!(page.lines().filter(complaints).collect::<Vec<_>>(), Vec::<&str>::new());
+    found
+}
+
+/// Runs a cluster over a night, and holds what the collector reads of a store and an MTA against what they were.
+fn check_night(start: &str, version: Version, young: &str) {
+    let start = Timestamp::parse_rfc3339(start).unwrap();
+    let mut cluster = Cluster::new(Shape::default(), 3, start);
+    let dir = tempfile::tempdir().unwrap();
+    let hosts = [0, 3].map(|place| (place, dir.path().join(&cluster.names()[place])));
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let mut folders = hosts.clone().map(|(_, path)| Zmstat::new(&path, zone.clone(), version));
+    let mut statistics: BTreeMap<Timestamp, Statistics> = BTreeMap::new();
+    let mut queue = BTreeMap::new();
+    let mut full = BTreeMap::new();
+    for _ in 0..5 * 720 {
+        cluster.step();
+        let readings = cluster.readings();
+        for ((place, _), folder) in hosts.iter().zip(&mut folders) {
+            folder.write(readings.at, &readings.hosts[*place]).unwrap();
+        }
+        if readings.at.0 % 600_000 == 0 {
+            let volume = &readings.hosts[0].machine.volumes[1];
+            full.insert(readings.at, ((volume.size_bytes - volume.free_bytes) / 1024.0).floor());
+        }
+        match (&readings.hosts[0].service, &readings.hosts[3].service) {
+            (ServiceReadings::Mailbox(mailbox), ServiceReadings::Mta(mta)) => {
+                statistics.extend(mailbox.statistics.clone().map(|row| (row.at, row)));
+                queue.insert(mta.queue_statistics.at, mta.queue_statistics.requests);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let found = read_back(&hosts[0].1, "store1");
+    let of = |value: fn(&Statistics) -> f64| {
+        statistics.iter().map(|(at, row)| (*at, value(row))).collect::<Vec<_>>()
+    };
+    assert!(statistics.len() >= 298, "{}", statistics.len());
+    assert_eq!(found["mailboxd_heap_used"], of(|s| s.heap_used_bytes));
+    assert_eq!(found["mailboxd_soap_count"], of(|s| s.soap.count));
+    assert_eq!(found[young], of(|s| s.gc_young_ms_total));
+    let mut called = of(|s| if s.messages_added.count > 0.0 { s.messages_added.mean_ms } else { f64::NAN });
+    called.retain(|(_, mean)| !mean.is_nan());
+    assert_eq!(found["mailboxd_mbox_add_msg_ms_avg"], called);
+    let searches = statistics.values().flat_map(|row| {
+        let is = |command: &&CommandReadings| {
+            command.protocol == Protocol::Soap && command.command == "SearchRequest"
+        };
+        row.commands.iter().filter(is).map(|command| (row.at, command.timed.count))
+    });
+    assert_eq!(found["soap_exec_count SearchRequest"], searches.collect::<Vec<_>>());
+    let last_full = full.into_iter().collect::<Vec<_>>();
+    let df = &found["df_disk_use /opt/zimbra"];
+    assert_eq!(df[df.len() - last_full.len()..], last_full);
+    assert_eq!(found["cpu_cpu_user"].len(), 2 * 300);
+    let found = read_back(&hosts[1].1, "mta1");
+    assert_eq!(found["mtaqueue_requests"], queue.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_written_is_read_without_loss_over_both_nights_when_clocks_change() {
+    let young = ["mailboxd_gc_g1_young_generation_ms", "mailboxd_gc_parnew_ms"];
+    check_night("2026-10-24T21:00:00Z", Version::Newer, young[0]);
+    check_night("2026-03-28T21:00:00Z", Version::Older, young[1]);
 }
