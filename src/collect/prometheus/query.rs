@@ -21,7 +21,7 @@ use super::metadata::Metadata;
 use crate::clock::Clock;
 use crate::collect::http::{self, Client, HttpError};
 use crate::config::PrometheusPull;
-use crate::sample::{Batch, Position, Source, Timestamp};
+use crate::sample::{Batch, Position, STALE_NAN_BITS, Source, Timestamp, ValueKind};
 use crate::telemetry::{Metrics, Stage};
 
 /// Prometheus gives at most 11,000 points a series.
@@ -105,6 +105,8 @@ pub struct Puller {
     step_seconds: u32,
     batches: Sender<Batch>,
     metrics: Arc<Metrics>,
+    /// The series of the last slice of history.
+    newest: Vec<Box<[u8]>>,
 }
 
 impl Puller {
@@ -126,6 +128,7 @@ impl Puller {
             step_seconds,
             batches,
             metrics,
+            newest: Vec::new(),
         })
     }
 
@@ -175,7 +178,22 @@ impl Puller {
             seen = slice.latest.map_or(seen, |latest| latest.plus_ms(self.step_ms));
             progress(pulled);
         }
+        if self.pull.tail_lag.is_none() && from <= to {
+            self.part_from(to).await?;
+        }
         Ok(self.resume(pulled.next, seen, to))
+    }
+
+    /// Ends the series that somebody else will bring from here on. A step of history shows what was scraped up to an
+    /// interval before it: a difference from there to a live sample, over a span that is not that between them, would be
+    /// a rate that never was.
+    async fn part_from(&mut self, to: Timestamp) -> Result<(), QueryError> {
+        let mut end = Batch::new(self.source.clone());
+        for key in self.newest.drain(..) {
+            end.keyed_series(&key, ValueKind::Unknown);
+            end.sample(to.plus_ms(1), f64::from_bits(STALE_NAN_BITS));
+        }
+        if end.is_empty() { Ok(()) } else { self.batches.send(end).await.map_err(|_| QueryError::Closed) }
     }
 
     /// Goes on from `from`, `tail_lag` behind the clock, until nobody takes the batches any more.
@@ -229,6 +247,9 @@ impl Puller {
                     let latest = batch.latest().map(|latest| latest.min(last));
                     let slice = Slice { next, samples: batch.len(), latest };
                     self.slice_steps = slice_after(steps, self.slice_steps, slice.samples);
+                    if next > to {
+                        self.newest = batch.iter().map(|(key, ..)| key.into()).collect();
+                    }
                     if let Some(latest) = slice.latest {
                         batch.lateness_ms = lateness_ms;
                         batch.position = Some(Position { next_offset: latest.plus_ms(self.step_ms).0 });

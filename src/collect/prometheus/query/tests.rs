@@ -204,3 +204,20 @@ fn credentials_in_a_url_do_not_show_in_the_source() {
     let url = "https://user:secret@metrics.example:9090/prom?token=x".parse().unwrap();
     assert_eq!(&*source_of(&url), "prometheus:https://metrics.example:9090/prom");
 }
+
+#[tokio::test]
+async fn a_history_that_nobody_goes_on_with_ends_its_series() {
+    let (_mock, mut puller, mut batches) = start(easy()).await;
+    puller.pull.tail_lag = None;
+    let to = Timestamp(3 * STEP_MS);
+    puller.history(Timestamp(0), to, |_| {}).await.unwrap();
+    let slice = batches.recv().await.unwrap();
+    let end = batches.recv().await.unwrap();
+    let key = |batch: &Batch| batch.iter().map(|(key, ..)| Labels::from_key(key)).collect::<Vec<_>>();
+    assert_eq!(key(&end), key(&slice));
+    for (_, _, samples) in end.iter() {
+        let [sample] = samples else { panic!("{samples:?}") };
+        assert!(crate::sample::is_stale_marker(sample.value) && sample.at > to);
+    }
+    assert!(batches.try_recv().is_err());
+}
