@@ -13,7 +13,7 @@ PEER_BENCH := target/peer-bench
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
-demo: build ## build, then watch a simulated mail host break and heal
+demo: build ## build, then watch a simulated Zimbra cluster break and heal
 	target/release/foreshock demo --once
 
 build: deps ## the binary, target/release/foreshock

@@ -9,6 +9,7 @@ pub mod replay;
 pub mod score;
 mod scoring;
 pub mod serve;
+pub mod sim;
 mod streams;
 
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub struct Arguments {
 enum Command {
     /// Validate a configuration and its packs, and tell everything that is to mend
     Check(check::Check),
-    /// See a simulated mail host break, be seen through, and be healed
+    /// See a simulated Zimbra cluster break, be seen through, and be healed
     Demo(demo::Demo),
     /// Watch: collect, detect, tell, act, until stopped
     Serve(serve::Serve),
@@ -37,6 +38,8 @@ enum Command {
     Score(score::Score),
     /// Measure the detectors against labelled data
     Eval(eval::Eval),
+    /// Run the simulated cluster by itself
+    Sim(sim::Sim),
 }
 
 /// Runs the command; errors are for people, on stderr.
@@ -48,5 +51,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Replay(replay) => replay.run(),
         Command::Score(score) => score.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Sim(sim) => sim.run(),
     }
 }

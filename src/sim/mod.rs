@@ -1,16 +1,18 @@
-//! A simulated mail host: a causal model, seeded and deterministic, that prints the pages a real exporter would.
+//! A simulated Zimbra cluster: a causal model, seeded and deterministic, that prints the pages real exporters would.
 //!
 //! Simulated, and named so wherever its output shows. The engine cannot import it.
-//! `load` brings the mail, `scanner` and `host` move it, `page` prints what an exporter would,
-//! `history` is what a Prometheus would have kept, `server` serves all of it on loopback.
-//! A whole site is `cluster`; `exporter` prints what the exporters of its hosts would.
+//! `load` brings mail and people, `cluster` is what becomes of them, `exporter` prints what the exporters of its hosts
+//! would. A `world` is a cluster on a clock: `pages` are what is scraped, `history` is what a Prometheus would have kept,
+//! `server` serves all of it on loopback, `receiver` is what is sent there, `site` how it is watched.
 
+pub mod chronicle;
 pub mod cluster;
 pub mod exporter;
 pub mod history;
-pub mod host;
 pub mod load;
-pub mod page;
+pub mod pages;
 pub mod receiver;
-pub mod scanner;
 pub mod server;
+pub mod site;
+pub mod truth;
+pub mod world;

@@ -20,12 +20,27 @@ pub struct Received {
     pub webhook_at: Option<Timestamp>,
     /// Whether every webhook so far carried a right signature.
     pub signature_valid: Option<bool>,
-    pub remedies: Vec<String>,
     /// Annotations by id: whether the region has been closed.
     pub annotations: BTreeMap<u64, bool>,
     /// Incidents that alerts told of, and those that ended.
     pub alerts: BTreeSet<String>,
     pub alerts_ended: BTreeSet<String>,
+}
+
+/// What a webhook asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub remedy: String,
+    pub target: String,
+}
+
+/// Why a webhook is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    #[error("it names no remedy and target")]
+    NoRemedy,
+    #[error("its signature is wrong")]
+    Signature,
 }
 
 /// Whether `v1` of the `webhook-signature` header is right for this body and secret (`whsec_…`).
@@ -44,18 +59,22 @@ pub fn signature_is_valid(secret: &str, headers: &HeaderMap, body: &[u8]) -> boo
 }
 
 impl Received {
-    /// A webhook; returns the remedy that it asks for where its signature is right.
-    pub fn webhook(&mut self, at: Timestamp, valid: bool, body: &[u8]) -> Option<String> {
+    /// A webhook; returns what it asks for.
+    ///
+    /// # Errors
+    /// It asks for nothing, or nobody who knows the secret sent it.
+    pub fn webhook(&mut self, at: Timestamp, valid: bool, body: &[u8]) -> Result<Asked, Unheard> {
         self.signature_valid = Some(self.signature_valid.unwrap_or(true) && valid);
-        let event: Value = serde_json::from_slice(body).ok()?;
-        let action = event.get("action").or_else(|| event.pointer("/data/action"))?;
-        let remedy = action.get("remedy")?.as_str()?.to_string();
         if !valid {
-            return None;
+            return Err(Unheard::Signature);
         }
+        let event: Value = serde_json::from_slice(body).map_err(|_| Unheard::NoRemedy)?;
+        let action = event.pointer("/data/action").or_else(|| event.get("action")).unwrap_or(&event);
+        let text = |name: &str| action.get(name).and_then(Value::as_str).map(str::to_owned);
+        let remedy = text("remedy").ok_or(Unheard::NoRemedy)?;
+        let target = text("target").ok_or(Unheard::NoRemedy)?;
         self.webhook_at.get_or_insert(at);
-        self.remedies.push(remedy.clone());
-        Some(remedy)
+        Ok(Asked { remedy, target })
     }
 
     /// A new annotation; returns its id.

@@ -1,57 +1,53 @@
-//! The simulated host on loopback: its exporter's page, its Prometheus' history, and the receivers of the demo.
+//! The simulated cluster on loopback: a port for each exporter of each host, and one for all the rest.
 //!
-//! `/metrics` and `/api/v1/query_range` are what Foreshock reads; `/remedy` verifies a webhook and performs
-//! it on the host; `/api/annotations` and `/api/v2/alerts` count as a Grafana and an Alertmanager would.
+//! There `/api/v1/query_range` is its Prometheus; `/remedy` verifies a webhook and performs it on the cluster;
+//! `/api/annotations` and `/api/v2/alerts` count as a Grafana and an Alertmanager would; `/fault` breaks something, and
+//! `/` says how things stand.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use axum::{Form, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::sample::Timestamp;
-use crate::sim::history::History;
-use crate::sim::host::{MailHost, STEP_SECONDS};
-use crate::sim::page;
-use crate::sim::receiver::{Received, signature_is_valid};
+use crate::sim::cluster::STEP_SECONDS;
+use crate::sim::history::RangeError;
+use crate::sim::pages::Place;
+use crate::sim::receiver::{Unheard, signature_is_valid};
+use crate::sim::world::World;
 
-/// The remedy that the host knows how to perform.
-pub const REMEDY: &str = "restart_clamd_then_amavis";
-/// What the runner needs for it: it lets scans under way end, restarts clamd, then amavis.
-pub const REMEDY_SECONDS: f64 = 240.0;
-
-/// Everything behind the simulated server.
-#[derive(Debug)]
-pub struct World {
-    pub host: MailHost,
-    pub received: Received,
-    /// When the remedy that was asked for takes hold, and when the last one did.
-    remedy_due: Option<Timestamp>,
-    pub healed_at: Option<Timestamp>,
-    history: History,
-    history_step_ms: i64,
-    instance: String,
-    webhook_secret: String,
-}
-
-/// A world that the server, the demo and the passing of time share.
+/// A world that its servers, whoever looks at it and the passing of time share.
 #[derive(Clone)]
 pub struct Shared {
     world: Arc<Mutex<World>>,
     clock: Clock,
+    webhook_secret: Arc<str>,
+}
+
+/// Where everything is served.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub control: SocketAddr,
+    pub targets: Vec<(Place, SocketAddr)>,
 }
 
 impl Shared {
-    /// Puts a world under a clock.
-    pub fn new(world: World, clock: Clock) -> Self {
-        Shared { world: Arc::new(Mutex::new(world)), clock }
+    /// Puts a world under a clock. `webhook_secret` is `whsec_…`.
+    pub fn new(world: World, clock: Clock, webhook_secret: &str) -> Self {
+        Shared { world: Arc::new(Mutex::new(world)), clock, webhook_secret: webhook_secret.into() }
     }
 
     /// The world, locked. A panic elsewhere leaves a world that is still whole: every change is one call.
@@ -59,110 +55,146 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Opens all ports on loopback and serves them, and lets the world's time pass with the clock, in tasks that end
+    /// with the set. The control port is `port`, or any where that is 0.
+    ///
+    /// # Errors
+    /// A port that cannot be had.
+    pub async fn start(&self, port: u16) -> io::Result<(Addresses, JoinSet<io::Result<()>>)> {
+        let mut tasks = JoinSet::new();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let control = listener.local_addr()?;
+        tasks.spawn(serve(listener, self.clone().control()));
+        let mut targets = Vec::new();
+        let places = self.lock().targets();
+        for place in places {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            targets.push((place.clone(), listener.local_addr()?));
+            let routes = Router::new().route("/metrics", get(metrics)).with_state((self.clone(), place));
+            tasks.spawn(serve(listener, routes));
+        }
+        tasks.spawn(self.clone().live());
+        Ok((Addresses { control, targets }, tasks))
+    }
+
     /// Lets the world's time pass with the clock, for ever.
-    pub async fn live(self) {
+    async fn live(self) -> io::Result<()> {
         loop {
             self.lock().catch_up(self.clock.now());
             self.clock.sleep(Duration::from_secs_f64(STEP_SECONDS)).await;
         }
     }
 
-    /// Serves until its task is dropped.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let routes = Router::new()
-            .route("/metrics", get(metrics))
-            .route("/api/v1/query_range", get(range_by_url).post(range_by_form))
+    fn control(self) -> Router {
+        Router::new()
+            .route("/", get(state))
+            .route("/fault", post(fault))
             .route("/remedy", post(remedy))
+            .route("/api/v1/query_range", get(range_by_url).post(range_by_form))
+            .route("/api/v1/metadata", get(metadata))
             .route("/api/annotations", post(annotate))
             .route("/api/annotations/{id}", patch(change_annotation))
             .route("/api/v2/alerts", post(alerts))
-            .with_state(self);
-        axum::serve(listener, routes).await
+            .with_state(self)
     }
 }
 
-impl World {
-    /// Takes a host, nothing of whose past is kept yet. `instance` is the label that history carries.
-    pub fn new(host: MailHost, history_step_seconds: u32, instance: String, webhook_secret: String) -> Self {
-        World {
-            host,
-            received: Received::default(),
-            remedy_due: None,
-            healed_at: None,
-            history: History::default(),
-            history_step_ms: i64::from(history_step_seconds) * 1000,
-            instance,
-            webhook_secret,
-        }
-    }
+async fn serve(listener: TcpListener, routes: Router) -> io::Result<()> {
+    axum::serve(listener, routes).await
+}
 
-    /// Steps the host up to `now` and keeps a page of history at each history step.
-    pub fn catch_up(&mut self, now: Timestamp) {
-        let step_ms = (STEP_SECONDS * 1000.0) as i64;
-        while self.host.now().plus_ms(step_ms) <= now {
-            self.host.step();
-            if self.remedy_due.is_some_and(|due| self.host.now() >= due) {
-                self.remedy_due = None;
-                self.healed_at = Some(self.host.now());
-                self.host.restart_clamd();
-            }
-            if self.host.now().0 % self.history_step_ms == 0 {
-                let readings = page::readings(self.host.readings());
-                self.history.keep(self.host.now(), &readings, &self.instance);
-            }
-        }
+/// Why a request is not followed.
+fn refuse(status: StatusCode, why: impl ToString) -> Response {
+    let answer = json!({"status": "error", "errorType": "bad_data", "error": why.to_string()});
+    (status, Json(answer)).into_response()
+}
+
+async fn metrics(State((shared, place)): State<(Shared, Place)>) -> Response {
+    let now = shared.clock.now();
+    match shared.lock().page(&place, now) {
+        Some(page) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response(),
+        None => refuse(StatusCode::SERVICE_UNAVAILABLE, "it does not answer"),
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> String {
-    page::print(shared.lock().host.readings())
+async fn state(State(shared): State<Shared>) -> Json<Value> {
+    let mut world = shared.lock();
+    world.catch_up(shared.clock.now());
+    Json(world.state())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Injection {
+    fault: String,
+    host: Option<String>,
+}
+
+async fn fault(State(shared): State<Shared>, body: Bytes) -> Response {
+    let injection: Injection = match serde_json::from_slice(&body) {
+        Ok(injection) => injection,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    let mut world = shared.lock();
+    world.catch_up(shared.clock.now());
+    match world.inject(&injection.fault, injection.host.as_deref()) {
+        Ok(_) => Json(world.state()).into_response(),
+        Err(error) => refuse(StatusCode::UNPROCESSABLE_ENTITY, error),
+    }
+}
+
+async fn remedy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let now = shared.clock.now();
+    let valid = signature_is_valid(&shared.webhook_secret, &headers, &body);
+    let mut world = shared.lock();
+    world.catch_up(now);
+    match world.received.webhook(now, valid, &body) {
+        Ok(asked) => {
+            let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+            Json(world.perform(id, asked).to_json()).into_response()
+        }
+        Err(why @ Unheard::Signature) => refuse(StatusCode::UNAUTHORIZED, why),
+        Err(why @ Unheard::NoRemedy) => refuse(StatusCode::BAD_REQUEST, why),
+    }
 }
 
 #[derive(Deserialize)]
 struct Range {
+    query: String,
     start: String,
     end: String,
     step: String,
 }
 
-async fn range_by_url(state: State<Shared>, Query(range): Query<Range>) -> (StatusCode, String) {
+async fn range_by_url(state: State<Shared>, Query(range): Query<Range>) -> Response {
     query_range(state, &range)
 }
 
-async fn range_by_form(state: State<Shared>, Form(range): Form<Range>) -> (StatusCode, String) {
+async fn range_by_form(state: State<Shared>, Form(range): Form<Range>) -> Response {
     query_range(state, &range)
 }
 
-fn query_range(State(shared): State<Shared>, range: &Range) -> (StatusCode, String) {
+fn query_range(State(shared): State<Shared>, range: &Range) -> Response {
     let time = |text: &str| match text.parse::<f64>() {
         Ok(seconds) => Some(Timestamp::from_seconds(seconds)),
         Err(_) => Timestamp::parse_rfc3339(text),
     };
     let step: Option<f64> = range.step.trim_end_matches('s').parse().ok();
-    match (time(&range.start), time(&range.end), step) {
-        (Some(start), Some(end), Some(step)) => {
-            (StatusCode::OK, shared.lock().history.query_range(start, end, (step * 1000.0) as i64))
-        }
-        _ => {
-            let error =
-                json!({"status": "error", "errorType": "bad_data", "error": "start, end or step unreadable"});
-            (StatusCode::BAD_REQUEST, error.to_string())
-        }
+    let (Some(start), Some(end), Some(step)) = (time(&range.start), time(&range.end), step) else {
+        return refuse(StatusCode::BAD_REQUEST, "start, end or step cannot be read");
+    };
+    let mut world = shared.lock();
+    world.catch_up(shared.clock.now());
+    let found = world.history().query_range(&range.query, start, end, (step * 1000.0) as i64);
+    match found {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(why @ RangeError::Samples) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, why),
     }
 }
 
-async fn remedy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let now = shared.clock.now();
-    let mut world = shared.lock();
-    let valid = signature_is_valid(&world.webhook_secret, &headers, &body);
-    match world.received.webhook(now, valid, &body) {
-        Some(remedy) if remedy == REMEDY => {
-            world.remedy_due.get_or_insert(now.plus_ms((REMEDY_SECONDS * 1000.0) as i64));
-            StatusCode::NO_CONTENT
-        }
-        Some(_) => StatusCode::NO_CONTENT,
-        None => StatusCode::BAD_REQUEST,
-    }
+async fn metadata(State(shared): State<Shared>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], shared.lock().history().metadata())
 }
 
 async fn annotate(State(shared): State<Shared>) -> Json<Value> {

@@ -334,6 +334,30 @@ impl Outbreak {
         Outbreak { fault, host, at, span_seconds, severity, bend, ended_at: None }
     }
 
+    /// Moves it to the host of that name.
+    ///
+    /// # Errors
+    /// It cannot break out there; says where it can.
+    pub fn move_to(&mut self, host: &str, shape: &Shape) -> Result<(), String> {
+        let role = self.fault.about().role;
+        let hosts = shape.hosts();
+        let fits = |(place, (r, _)): (usize, &(Role, String))| match self.fault {
+            NodeLoss => true,
+            LdapReplicaLag | SlowLdap => *r == role && (place == 0 || hosts[place - 1].0 == role),
+            _ => *r == role,
+        };
+        let mut places = (0..hosts.len()).filter(|place| fits((*place, &hosts[*place])));
+        match places.clone().find(|place| hosts[*place].1 == host) {
+            Some(place) => self.host = place,
+            None => {
+                let names: Vec<&str> = places.by_ref().map(|place| hosts[place].1.as_str()).collect();
+                let name = self.fault.name();
+                return Err(format!("{name} cannot break out on `{host}`, but on {}", names.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
     /// 0 before it, 1 once its cause has its full size; up to 3 for those that grow on.
     fn progress(&self, now: Timestamp) -> f64 {
         let gone = now.since(self.at) as f64 / 1000.0;

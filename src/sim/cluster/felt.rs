@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::fault::{Fault, Outbreak};
+use crate::sample::Timestamp;
 
 const DELIVERY_LATE_SECONDS: f64 = 900.0;
 const OUTSIDE_LATE_SECONDS: f64 = 4.0 * 3_600.0;
@@ -12,6 +13,23 @@ const REFUSED_SHARE: f64 = 0.01;
 const ERROR_SHARE: f64 = 0.05;
 const REPLICA_BEHIND_SECONDS: f64 = 900.0;
 const CLOCK_SECONDS: f64 = 300.0;
+
+/// Watches for the moment from which users feel an outbreak.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Felt {
+    /// When it was felt in the step before.
+    before: Option<Timestamp>,
+}
+
+impl Felt {
+    /// Looks once a step; gives the moment once it is sure. Felt once is an accident, felt twice is not.
+    pub fn look(&mut self, cluster: &Cluster, outbreak: &Outbreak) -> Option<Timestamp> {
+        let now = cluster.now();
+        let since = self.before.take();
+        self.before = cluster.hurts(outbreak).then_some(now);
+        since.filter(|_| self.before.is_some())
+    }
+}
 
 impl Cluster {
     /// Whether users feel this fault now.
@@ -52,6 +70,22 @@ impl Cluster {
                 is_up && (store().error_share > ERROR_SHARE || requests_late())
             }
         }
+    }
+
+    /// When users would begin to feel this outbreak if nobody did anything, within `horizon_seconds` of its onset: the
+    /// same cluster, left alone with it.
+    pub fn impact_alone(&self, outbreak: &Outbreak, horizon_seconds: f64) -> Option<Timestamp> {
+        let mut alone = self.clone();
+        alone.inject(outbreak.clone());
+        let end = outbreak.at.plus_ms((horizon_seconds * 1000.0) as i64);
+        let mut felt = Felt::default();
+        while alone.now() < end {
+            alone.step();
+            if let Some(at) = felt.look(&alone, outbreak) {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// A stolen account has sent so much that others refuse mail of this host.

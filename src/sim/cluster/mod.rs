@@ -31,6 +31,7 @@ mod tests;
 
 pub use benign::{Benign, Benigns, Kind as BenignKind};
 pub use fault::{About, FAULTS, Fault, Outbreak};
+pub use felt::Felt;
 pub use remedy::Effect;
 pub use shape::{Role, Shape};
 
@@ -183,6 +184,13 @@ impl Cluster {
     /// Lets a fault begin at its time.
     pub fn inject(&mut self, outbreak: Outbreak) {
         self.outbreaks.push(outbreak);
+    }
+
+    /// Ends what of this fault goes on, as what comes from outside does by itself.
+    pub fn end(&mut self, fault: Fault) {
+        for outbreak in self.outbreaks.iter_mut().filter(|outbreak| outbreak.fault == fault) {
+            outbreak.ended_at.get_or_insert(self.now);
+        }
     }
 
     /// Moves the cluster on by `STEP_SECONDS`.
