@@ -1,0 +1,166 @@
+//! What is scraped of a living cluster comes to the same as what was recorded of it: the same fault, the same remedy.
+//!
+//! The cluster is scraped over HTTP by the real service, under a clock that runs faster. A recording of the same seed with
+//! the same fault goes straight through the engine.
+
+use std::time::Duration;
+
+use foreshock::clock::Clock;
+use foreshock::config::Config;
+use foreshock::engine::{Engine, Input};
+use foreshock::incident::event::{Event, EventKind, Mode, Severity};
+use foreshock::runtime::serve;
+use foreshock::runtime::settings::settings_of;
+use foreshock::sample::Timestamp;
+use foreshock::sim::cluster::{Cluster, FAULTS, Fault, Outbreak, STEP_SECONDS, Shape};
+use foreshock::sim::exporter::{BatchPage, Exporters, Families};
+use foreshock::sim::server::Shared;
+use foreshock::sim::site::{Site, random_secret};
+use foreshock::sim::world::{HOST_LABEL, World};
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::SeedableRng;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+const SEED: u64 = 5;
+const INTERVAL_SECONDS: u32 = 60;
+const SPEED: f64 = 120.0;
+/// How long the cluster is known before its fault: a Sunday and a Monday.
+const KNOWN_MS: i64 = 2 * 86_400_000;
+const MINUTE_MS: i64 = 60_000;
+
+fn begins() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-03-03T10:00:00Z").unwrap()
+}
+
+/// The time in which a fault is there.
+struct Span {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// A small cluster that is `KNOWN_MS` old when it begins, with its fault to come, which ends a little after users feel it.
+fn cluster(fault: Fault) -> (Cluster, Span) {
+    let shape = Shape { stores: 1, mtas: 1, proxies: 1, ..Shape::default() };
+    let mut cluster = Cluster::new(shape, SEED, begins().plus_ms(-KNOWN_MS));
+    let from = begins().plus_ms(5 * MINUTE_MS);
+    let mut outbreak = Outbreak::draw(fault, from, cluster.shape(), &mut Pcg64::seed_from_u64(SEED));
+    let impact = cluster.impact_alone(&outbreak, 3.0 * 3_600.0);
+    let until = impact.map_or(from.plus_ms(60 * MINUTE_MS), |impact| impact.plus_ms(5 * MINUTE_MS));
+    outbreak.ended_at = Some(until);
+    cluster.inject(outbreak);
+    (cluster, Span { from, until })
+}
+
+/// What is thought of a fault, and what would be done.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    fault: Option<String>,
+    remedy: Option<String>,
+}
+
+/// The gravest of what people were told while the fault was there; of equals, what was told last.
+fn answer(events: &[Event], span: &Span) -> Answer {
+    let told = events.iter().filter(|event| {
+        matches!(event.event, EventKind::Opened | EventKind::Updated)
+            && (span.from..span.until).contains(&event.at)
+    });
+    let incidents = told.filter_map(|event| event.incident.as_ref().filter(|i| i.severity > Severity::Info));
+    match incidents.max_by_key(|incident| (incident.fault.is_some(), incident.severity)) {
+        Some(incident) => Answer { fault: incident.fault.clone(), remedy: incident.remedy.clone() },
+        None => Answer { fault: None, remedy: None },
+    }
+}
+
+fn config(folder: &std::path::Path, site: &Site, addresses: &foreshock::sim::server::Addresses) -> Config {
+    Config::load(&site.write(folder, addresses).unwrap()).unwrap()
+}
+
+/// The events of the recording, up to `end`.
+fn recorded(mut cluster: Cluster, config: &Config, end: Timestamp) -> Vec<Event> {
+    let mut exporters = Exporters::new(Families::default());
+    let mut page = BatchPage::new("recording".into(), HOST_LABEL);
+    let mut engine = Engine::new(settings_of(config));
+    let mut events = Vec::new();
+    while cluster.now() < end {
+        for _ in 0..(f64::from(INTERVAL_SECONDS) / STEP_SECONDS) as usize {
+            cluster.step();
+        }
+        exporters.print(&cluster.readings(), &mut page);
+        engine.step(Input::Samples(page.take()), &mut events);
+    }
+    events
+}
+
+/// The events of the service that scrapes the cluster, up to `end`; and its configuration.
+async fn live(cluster: Cluster, end: Timestamp) -> (Vec<Event>, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let days = KNOWN_MS as f64 / 86_400_000.0;
+    let mut world = World::new(cluster, Families::default(), INTERVAL_SECONDS, days + 0.1, SEED);
+    world.catch_up(begins());
+    let clock = Clock::held(begins(), SPEED);
+    let secret = random_secret().unwrap();
+    let world = Shared::new(world, clock, &secret);
+    let (addresses, _servers) = world.start(0).await.unwrap();
+    let site = Site {
+        name: "live",
+        listen: "127.0.0.1:0",
+        step_seconds: INTERVAL_SECONDS,
+        history_days: days,
+        tails: false,
+        webhook_secret: &secret,
+        mode: Mode::Observe,
+    };
+    let config = config(folder.path(), &site, &addresses);
+    let stop = CancellationToken::new();
+    let (started, has_started) = oneshot::channel();
+    let service = tokio::spawn(serve::run(config.clone(), clock, stop.clone(), started));
+    let mut started = has_started.await.unwrap();
+    let ready = format!("http://{}/-/ready", started.address);
+    while !reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    clock.release();
+    let mut events = Vec::new();
+    while clock.now() < end {
+        if let Ok(Ok(event)) = tokio::time::timeout(Duration::from_millis(100), started.events.recv()).await {
+            events.push(event);
+        }
+    }
+    stop.cancel();
+    service.await.unwrap().unwrap();
+    (events, config)
+}
+
+/// Lets a fault come and go; says what came of it, live and recorded.
+fn answers(fault: Fault) -> (Answer, Answer) {
+    let (cluster, span) = cluster(fault);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (live, config) = runtime.block_on(live(cluster.clone(), span.until));
+    let recorded = recorded(cluster, &config, span.until);
+    (answer(&live, &span), answer(&recorded, &span))
+}
+
+#[test]
+fn what_is_scraped_comes_to_what_was_recorded() {
+    for fault in [Fault::ClamdStuck, Fault::SlowLmtp] {
+        let (live, recorded) = answers(fault);
+        assert_eq!(live, recorded, "{}", fault.name());
+        assert_eq!(live.fault.as_deref(), Some(fault.name()));
+        assert!(live.remedy.is_some(), "{}", fault.name());
+    }
+}
+
+#[test]
+#[ignore = "takes over half an hour: cargo test --release --test live -- --ignored --nocapture"]
+fn what_is_scraped_comes_to_what_was_recorded_whatever_breaks() {
+    let mut apart = Vec::new();
+    for about in FAULTS {
+        let (live, recorded) = answers(about.fault);
+        println!("{}: {live:?}, recorded {recorded:?}", about.name);
+        if live != recorded {
+            apart.push(about.name);
+        }
+    }
+    assert!(apart.is_empty(), "{apart:?}");
+}
