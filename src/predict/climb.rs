@@ -1,0 +1,126 @@
+//! The climb under way of a signal, and the climbs and crests from which it came back.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Timestamp;
+
+/// A height is clear of the crests once it is above them by this share of the usual climb.
+const CLEAR: f64 = 0.1;
+/// The height of the usual climb is half forgotten after this.
+const HALF_LIFE_SECONDS: f64 = 21.0 * 86_400.0;
+/// Once days are known, a climb teaches at most so many times what was usual: a leak that a restart ended is told
+/// again when it comes again, and a weekly job is soon usual.
+const TEACHES_TIMES: f64 = 2.0;
+/// Days that are compared with: a week, since Mondays are like Mondays.
+const DAYS: usize = 7;
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// How high each of the last days went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Days {
+    /// Of whole days that are over, oldest first.
+    pub(super) tops: VecDeque<f64>,
+    /// Number and height of the day under way, and whether it was seen from its beginning.
+    today: Option<(i64, f64, bool)>,
+    pub(super) began: Option<Timestamp>,
+    newest: f64,
+}
+
+impl Days {
+    pub(super) fn take(&mut self, at: Timestamp, height: f64) {
+        let day = at.0.div_euclid(DAY_MS);
+        self.newest = height;
+        self.began.get_or_insert(at);
+        match &mut self.today {
+            Some((today, top, _)) if *today == day => *top = top.max(height),
+            over => {
+                let (top, whole) = over.map_or((height, false), |(_, top, whole)| (top, whole));
+                if whole {
+                    self.tops.push_back(top);
+                }
+                if self.tops.len() > DAYS {
+                    self.tops.pop_front();
+                }
+                *over = Some((day, height, over.is_some()));
+            }
+        }
+    }
+
+    pub(super) fn is_new_ground(&self) -> bool {
+        self.tops.iter().all(|top| self.newest > *top)
+    }
+}
+
+/// The climb under way, and how high climbs get that come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Climb {
+    foot: f64,
+    top: f64,
+    pub(super) usual: f64,
+    /// The highest top from which it came back; like `usual` it is forgotten, towards where the signal is.
+    crest: Option<f64>,
+    /// The last two heights.
+    last: [f64; 2],
+    at: Option<Timestamp>,
+}
+
+/// The climbs of what lies beyond the expected, and since when that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Beyond {
+    climb: Climb,
+    since: Option<Timestamp>,
+}
+
+impl Beyond {
+    pub(super) fn take(&mut self, at: Timestamp, beyond: Option<f64>, is_settled: bool) {
+        if let Some(beyond) = beyond {
+            self.since.get_or_insert(at);
+            self.climb.take(at, beyond, is_settled);
+        }
+    }
+
+    /// The climbs, once they are of a whole day: before that all is beyond what was ever expected.
+    pub(super) fn known(&self, now: Timestamp) -> Option<&Climb> {
+        self.since.filter(|since| now.since(*since) >= DAY_MS).map(|_| &self.climb)
+    }
+}
+
+impl Climb {
+    pub(super) fn take(&mut self, at: Timestamp, height: f64, is_settled: bool) {
+        let Some(before) = self.at.replace(at) else {
+            (self.foot, self.top, self.last) = (height, height, [height; 2]);
+            return;
+        };
+        self.last = [self.last[1], height];
+        let keeps = libm::exp2(-(at.since(before) as f64) / 1000.0 / HALF_LIFE_SECONDS);
+        self.usual *= keeps;
+        self.crest =
+            self.crest.map(|crest| if crest > height { height + (crest - height) * keeps } else { crest });
+        self.top = self.top.max(height);
+        let climbed = self.top - self.foot;
+        if self.top - height > 0.5 * climbed {
+            let taught = if is_settled { climbed.min(TEACHES_TIMES * self.usual) } else { climbed };
+            self.usual = taught.max(self.usual);
+            self.crest = Some(self.crest.map_or(self.top, |crest| crest.max(self.top)));
+            (self.foot, self.top) = (height, height);
+        }
+        self.foot = self.foot.min(height);
+    }
+
+    /// Whether it is so many times as high as those that came back.
+    pub(super) fn outgrows(&self, times: f64) -> bool {
+        self.top - self.foot > times * self.usual
+    }
+
+    /// Whether `height` is clear of the crests; never before anything came back.
+    pub(super) fn is_below(&self, height: f64) -> bool {
+        self.crest.is_some_and(|crest| height > crest + CLEAR * self.usual)
+    }
+
+    /// Whether the last heights are: one alone may be an accident.
+    pub(super) fn is_clear(&self) -> bool {
+        self.is_below(self.last[0].min(self.last[1])) && self.last[1] >= self.last[0]
+    }
+}

@@ -1,0 +1,186 @@
+//! When a climb reaches a height: all courses that it may be on, each weighed by how well it fits.
+//!
+//! A course is flat, begins somewhere and then grows with a power of the time since: slower and slower, evenly, or
+//! faster and faster. No one of them is chosen: each tells when it arrives and how sure it is, and the answer is the
+//! mixture of all (Hoeting, Madigan, Raftery, Volinsky: Bayesian model averaging, Statistical Science 14, 1999).
+//! So the interval holds what the scatter about one line does not know: that speeds change.
+//! Cost: a few thousand exponentials; callers ask only where something climbs.
+
+use libm::{exp, log};
+
+/// Powers of time, and the width in logs about 1 of how likely they are before any point is seen.
+const BENDS: [f64; 9] = [0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.7, 3.5];
+const BEND_WIDTH: f64 = 0.45;
+/// Beginnings before the first point, in lengths of what is seen.
+const STARTS_BEFORE: [f64; 3] = [2.0, 0.6, 0.2];
+/// Beginnings that are tried within.
+const STARTS: usize = 20;
+/// No course is exact: a miss of this share of the climb says nothing against it.
+const ROUGH: f64 = 0.03;
+/// Neighbours miss to the same side: only one point in so many counts against a course, and fewer where those of the
+/// best course are alike by more, up to so much.
+const POINTS_ALIKE: f64 = 2.5;
+const ALIKE_MAX: f64 = 0.8;
+/// What is ahead may go faster or slower than any course says, in shares of the time left.
+const SPEED_WIDTH: f64 = 0.1;
+/// Courses less likely than the best by more are left out.
+const WEIGHT_MIN: f64 = 1e-4;
+/// Middles of the tenths of a normal distribution.
+const TENTHS: [f64; 10] =
+    [-1.6449, -1.0364, -0.6745, -0.3853, -0.1257, 0.1257, 0.3853, 0.6745, 1.0364, 1.6449];
+
+/// The mixture of all courses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// Seconds from now to the height, and how likely.
+    arrivals: Vec<(f64, f64)>,
+    /// For how long the climb has gone on, in the mean over the courses.
+    pub gone_seconds: f64,
+    /// The share of the points' variance that the best course explains.
+    pub explained: f64,
+}
+
+/// One course, when and how surely it arrives.
+struct Way {
+    misfit: f64,
+    log_prior: f64,
+    log_weight: f64,
+    start: f64,
+    at: f64,
+    deviation: f64,
+}
+
+/// What `points` (seconds from now, height), oldest first, say about reaching `height`. `None` where none of them
+/// climbs to it.
+pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
+    let (first, last) = (points.first()?.0, points.last()?.0);
+    let length = last - first;
+    if points.len() < 4 || length <= 0.0 {
+        return None;
+    }
+    let n = points.len() as f64;
+    let mean = points.iter().map(|p| p.1).sum::<f64>() / n;
+    let squares: f64 = points.iter().map(|p| (p.1 - mean) * (p.1 - mean)).sum();
+    let lowest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let highest = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    let rough = ROUGH * ROUGH * (highest - lowest) * (highest - lowest);
+    let (mut least, mut alike) = (f64::INFINITY, 0.0);
+    let mut ways = Vec::new();
+    let within = points.windows(2).take(points.len() - 3).step_by((points.len() / STARTS).max(1));
+    let within = within.map(|pair| 0.5 * (pair[0].0 + pair[1].0));
+    for start in STARTS_BEFORE.iter().map(|lengths| first - lengths * length).chain(within) {
+        let logs: Vec<f64> = points.iter().map(|p| log((p.0 - start).max(0.0) / length)).collect();
+        for bend in BENDS {
+            let grown: Vec<f64> = logs.iter().map(|log| exp(bend * log)).collect();
+            let grown_mean = grown.iter().sum::<f64>() / n;
+            let spread: f64 = grown.iter().map(|x| (x - grown_mean) * (x - grown_mean)).sum();
+            let both: f64 = grown.iter().zip(points).map(|(x, p)| (x - grown_mean) * (p.1 - mean)).sum();
+            let times = both / spread;
+            // The flat part lies at `foot`; at `along` the course has the height.
+            let foot = mean - times * grown_mean;
+            let along = (height - foot) / times;
+            if !(times > 0.0 && along > 0.0) {
+                continue;
+            }
+            let miss = |i: usize| points[i].1 - foot - times * grown[i];
+            let missed: f64 = (0..points.len()).map(|i| miss(i) * miss(i)).sum();
+            if missed < least {
+                let neighbours: f64 = (1..points.len()).map(|i| miss(i) * miss(i - 1)).sum();
+                (least, alike) = (missed, neighbours / (missed + n * rough));
+            }
+            let at = start + length * exp(log(along) / bend);
+            let speed = times * bend * exp(log(along) * (bend - 1.0) / bend) / length;
+            let variance = (missed / (n - 2.0) + rough)
+                * (1.0 + 1.0 / n + (along - grown_mean) * (along - grown_mean) / spread);
+            let deviation = (variance / (speed * speed) + SPEED_WIDTH * SPEED_WIDTH * at * at).sqrt();
+            let odd = log(bend) / BEND_WIDTH;
+            let (misfit, log_prior) = (0.5 * n * log(missed / n + rough), -0.5 * odd * odd);
+            ways.push(Way { misfit, log_prior, log_weight: 0.0, start, at, deviation });
+        }
+    }
+    let alike = alike.clamp(0.0, ALIKE_MAX);
+    let one_in = POINTS_ALIKE.max((1.0 + alike) / (1.0 - alike));
+    for way in &mut ways {
+        way.log_weight = way.log_prior - way.misfit / one_in;
+    }
+    mix(&ways).map(|(arrivals, gone_seconds)| Course {
+        arrivals,
+        gone_seconds,
+        explained: 1.0 - least / squares,
+    })
+}
+
+/// When the ways arrive, the weights adding up to 1, and how long ago they began.
+fn mix(ways: &[Way]) -> Option<(Vec<(f64, f64)>, f64)> {
+    let best = ways.iter().map(|way| way.log_weight).reduce(f64::max)?;
+    let likely = ways.iter().map(|way| (exp(way.log_weight - best), way)).filter(|way| way.0 >= WEIGHT_MIN);
+    let likely: Vec<(f64, &Way)> = likely.collect();
+    let total: f64 = likely.iter().map(|(weight, _)| weight).sum();
+    let gone = likely.iter().map(|(weight, way)| -way.start * weight / total).sum();
+    let arrive = |(weight, way): &(f64, &Way)| {
+        let (share, at, deviation) = (weight / total / TENTHS.len() as f64, way.at, way.deviation);
+        TENTHS.map(|tenth| ((at + tenth * deviation).max(0.0), share))
+    };
+    Some((likely.iter().flat_map(arrive).collect(), gone))
+}
+
+impl Course {
+    /// Takes another view of the same climb for as likely as this one.
+    pub fn join(&mut self, other: Course) {
+        self.arrivals.extend(other.arrivals);
+    }
+
+    /// Seconds from now: one in ten comes before the first, one in two before the second, nine in ten before the third.
+    pub fn quantiles(&self) -> [f64; 3] {
+        let mut arrivals = self.arrivals.clone();
+        arrivals.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let total: f64 = arrivals.iter().map(|(_, share)| share).sum();
+        [0.1, 0.5, 0.9].map(|quantile| {
+            let mut sum = 0.0;
+            let reached = arrivals.iter().find(|(_, share)| {
+                sum += share;
+                sum >= quantile * total
+            });
+            reached.or(arrivals.last()).map_or(f64::INFINITY, |(at, _)| *at)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thirty points up to now, flat for the first ten, then so by the share of the twenty.
+    fn after_calm(rise: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        let at = |i: i32| f64::from(i - 29) * 15.0;
+        (0..30).map(|i| (at(i), 100.0 * rise(f64::from((i - 9).max(0)) / 20.0))).collect()
+    }
+
+    #[test]
+    fn an_even_climb_arrives_when_it_will() {
+        // 300 s gone, as much left.
+        let course = course(&after_calm(|t| t), 200.0).unwrap();
+        let [early, at, late] = course.quantiles();
+        assert!((250.0..350.0).contains(&at), "{at}");
+        assert!(early > 200.0 && late < 450.0, "{early} {late}");
+        assert!((250.0..350.0).contains(&course.gone_seconds) && course.explained > 0.99, "{course:?}");
+    }
+
+    #[test]
+    fn what_goes_faster_and_faster_is_here_sooner_than_its_line_says() {
+        let at = |rise: fn(f64) -> f64| course(&after_calm(rise), 400.0).unwrap().quantiles();
+        // t² reaches four times the height in twice the time; its tangent in 450 s, a line in 900 s.
+        let [early, middle, late] = at(|t| t * t);
+        assert!(early < 300.0 && 300.0 < late && middle < 400.0, "{early} {middle} {late}");
+        let [_, middle, late] = at(|t| t.sqrt());
+        assert!(middle > 1200.0 && late > 2000.0, "{middle} {late}");
+    }
+
+    #[test]
+    fn what_falls_or_stands_arrives_never() {
+        assert_eq!(course(&after_calm(|t| -t), 200.0), None);
+        assert_eq!(course(&after_calm(|_| 0.0), 200.0), None);
+        assert_eq!(course(&after_calm(|t| t)[..3], 200.0), None);
+        assert_eq!(course(&[], 1.0), None);
+    }
+}
