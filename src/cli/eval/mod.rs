@@ -1,4 +1,4 @@
-//! `foreshock eval`: the detectors against labelled data, by the measures that the field publishes.
+//! `foreshock eval`: the detectors against labelled data, by the measures that the field publishes; and limits, simulated.
 //!
 //! Every file is scored by the one pass that `foreshock score` makes, or scores that stand ready are taken,
 //! so that others are measured by the same scorers.
@@ -6,6 +6,7 @@
 mod cause;
 mod files;
 mod labelled;
+mod limit;
 mod nab;
 mod petshop;
 mod recording;
@@ -47,6 +48,8 @@ enum What {
     Tails(tails::TailsOf),
     /// Whether the node at the root of an issue is ranked first
     Cause(cause::Cause),
+    /// Whether the time to a hard limit is told half of the way, and its interval holds
+    Limit(limit::LimitOf),
 }
 
 /// How to measure; the same for all.
@@ -75,6 +78,7 @@ impl Eval {
             What::Labelled(labelled) => labelled.run()?,
             What::Tails(tails) => tails.run()?,
             What::Cause(cause) => cause.run()?,
+            What::Limit(limit) => limit.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -30,7 +30,7 @@ mod store;
 mod tests;
 
 pub use benign::{Benign, Benigns, Kind as BenignKind};
-pub use fault::{About, FAULTS, Fault, Outbreak};
+pub use fault::{About, FAULTS, Fault, Outbreak, uniform};
 pub use felt::Felt;
 pub use remedy::Effect;
 pub use shape::{Role, Shape};
