@@ -253,7 +253,8 @@ mod tests {
         assert_eq!((found.runs, found.told, found.held, found.median_width), (5, 2, 1, None));
     }
 
-    /// 200 runs and more take two minutes without optimisation: `cargo test --release -- --ignored half_of_the_way`.
+    /// 330 runs take four minutes even optimised: `cargo test --release --lib -- --ignored half_of_the_way`.
+    /// Where something is told the interval holds four times in five; what is not told is known and not yet good.
     #[test]
     #[ignore]
     fn intervals_hold_half_of_the_way_and_calm_is_calm() {
@@ -261,8 +262,8 @@ mod tests {
         (1..31).for_each(|seed| one_seed(seed, &mut report).unwrap());
         let all = &report.all;
         assert!(all.runs >= 200);
-        assert!((0.73..0.95).contains(&(all.held as f64 / all.told as f64)), "{all:?}");
-        assert!(all.share(all.held) > 0.66 && all.median_width.unwrap() <= 1.0, "{all:?}");
-        assert!(report.calm.soon * 2_000 < report.calm.asked, "{:?}", report.calm);
+        assert!((0.73..0.87).contains(&(all.held as f64 / all.told as f64)), "{all:?}");
+        assert!(all.share(all.held) > 0.6 && all.median_width.unwrap() <= 1.0, "{all:?}");
+        assert!(report.calm.soon * 1_000 < report.calm.asked, "{:?}", report.calm);
     }
 }
