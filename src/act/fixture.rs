@@ -26,6 +26,7 @@ pub fn incident(id: &str) -> Incident {
         entities: vec!["mx1".into()],
         opened_at: minute(0),
         resolved_at: None,
+        root: None,
         severity: Severity::Page,
         state: State::Open,
         fault: Some("clamd_stuck".into()),

@@ -63,7 +63,7 @@ impl Acting {
         let mut action = Action {
             id: delivery_id(&case.incident.id, &format!("remedy:{remedy}"), &sink),
             remedy,
-            target: case.incident.entity.clone(),
+            target: case.incident.root.as_ref().unwrap_or(&case.incident.entity).clone(),
             sink,
             mode: route.as_ref().map_or(self.policy.mode, |route| route.mode),
             outcome: "planned".into(),

@@ -217,6 +217,7 @@ fn incident(id: &str, opened_at: i64, resolved_at: Option<i64>) -> Event {
         entities: vec!["mx1".into()],
         opened_at: Timestamp(opened_at),
         resolved_at: resolved_at.map(Timestamp),
+        root: None,
         severity: Severity::Page,
         state: if resolved_at.is_some() { State::Resolved } else { State::Open },
         fault: Some("clamd_stuck".into()),

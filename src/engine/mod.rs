@@ -7,6 +7,7 @@
 //! One tick: the ticker says which samples are due -> each shard turns its own into rows, surprises and
 //! what is odd -> incidents weigh what is odd in all shards together.
 
+mod derive;
 mod groups;
 mod local_time;
 mod maintenance;
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::incident::event::{Event, Incident};
 use crate::incident::{FINDING_SURPRISE_MIN, Finding, Heard, Incidents, Verdict};
 use crate::predict::signals::{SignalRef, SignalTable};
-use crate::sample::{Batch, Labels, Timestamp};
+use crate::sample::{Batch, Labels, Timestamp, ValueKind};
 use crate::series::registry::{EntityId, Registry, SeriesId};
 use crate::series::tick::{Arrival, Due, TickLimits, Ticker};
 
@@ -42,6 +43,7 @@ pub use state::{EngineState, LoadError};
 pub use stats::Stats;
 pub use view::SeriesView;
 
+use derive::Derived;
 use local_time::LocalTime;
 use maintenance::Calendar;
 use settle::Settlement;
@@ -92,6 +94,8 @@ pub struct Engine {
     /// Series that a person has called usual where they are.
     settlement: Settlement,
     calendar: Calendar,
+    /// What is made of signals of several machines.
+    derived: Derived,
     now: Timestamp,
     stats: Stats,
 }
@@ -112,6 +116,7 @@ impl Engine {
             frozen: BTreeSet::new(),
             settlement: Settlement::default(),
             calendar: Calendar::new(settings.maintenance.clone(), settings.timezone.clone()),
+            derived: Derived::default(),
             now: Timestamp::MIN,
             stats: Stats::default(),
             settings,
@@ -126,7 +131,8 @@ impl Engine {
             Input::Command(command) => self.obey(&command, out),
             Input::End => self.ticker.finish(),
         }
-        while let Some(due) = self.ticker.next_due() {
+        while let Some(mut due) = self.ticker.next_due() {
+            self.derive(&mut due);
             self.tick(&due, out);
         }
     }
@@ -191,7 +197,13 @@ impl Engine {
             // Where an exporter is known to lie about a signal's kind the pack says the truth.
             let known = self.meanings[series.index()].and_then(|signal| self.signals.exported(signal).kind);
             self.registry.declare(series, known.unwrap_or(kind));
+            let source = self.meanings[series.index()].map(|signal| signal.signal);
+            let source = source.filter(|signal| self.signals.derived_from(*signal).is_some());
             for sample in samples {
+                if let Some(signal) = source {
+                    let labels = &self.settings.entity_labels;
+                    self.derived.take(&self.signals, (signal, series), &self.registry, labels, *sample);
+                }
                 match self.ticker.accept(series, *sample) {
                     Ok(()) => self.stats.accepted += 1,
                     Err(why) => self.stats.dropped(why),
@@ -210,6 +222,24 @@ impl Engine {
         let meaning = self.incidents.admit(series, labels, entity, name);
         self.meanings.resize(self.registry.id_end(), None);
         self.meanings[series.index()] = meaning;
+    }
+
+    /// Adds the values of derived series to those that are due.
+    fn derive(&mut self, due: &mut Due) {
+        let mut arrivals = Vec::new();
+        for new in self.derived.new_values(due.at) {
+            let known = self.registry.len();
+            let Ok(series) = self.registry.resolve(new.labels.key()) else { continue };
+            if self.registry.len() > known {
+                self.admit(series);
+                self.registry.declare(series, ValueKind::Gauge);
+            }
+            arrivals.push(Arrival { series, at: due.at, value: new.value });
+        }
+        if !arrivals.is_empty() {
+            due.arrivals.extend(arrivals);
+            due.arrivals.sort_by_key(|arrival| (arrival.series, arrival.at));
+        }
     }
 
     fn tick(&mut self, due: &Due, out: &mut Vec<Event>) {

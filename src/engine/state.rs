@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::derive::Derived;
 use super::local_time::LocalTime;
 use super::maintenance::Calendar;
 use super::settle::Settlement;
@@ -26,6 +27,7 @@ pub struct EngineState {
     incidents: IncidentState,
     frozen: BTreeSet<SeriesId>,
     settlement: Settlement,
+    derived: Derived,
     now: Timestamp,
 }
 
@@ -51,6 +53,7 @@ impl Engine {
             incidents: self.incidents.save(),
             frozen: self.frozen.clone(),
             settlement: self.settlement.clone(),
+            derived: self.derived.clone(),
             now: self.now,
         }
     }
@@ -77,6 +80,7 @@ impl Engine {
             meanings: Vec::new(),
             frozen: state.frozen,
             settlement: state.settlement,
+            derived: state.derived,
             calendar: Calendar::new(settings.maintenance.clone(), settings.timezone.clone()),
             now: state.now,
             stats: Stats::default(),

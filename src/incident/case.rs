@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::budget::Thresholds;
 use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
-use super::watch::{Watches, still};
+use super::watch::Watches;
 use super::{House, View};
 use crate::predict::limit::TimeToLimit;
-use crate::predict::pack::{Fault, Limit, Movement};
+use crate::predict::pack::{Fault, Limit, Movement, Urgency};
 use crate::predict::signature::{Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
@@ -20,8 +20,12 @@ use crate::series::registry::{EntityId, SeriesId};
 pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
 const FAULT_PROBABILITY: f64 = 0.5;
+/// What is over within this wakes nobody: a service that is started anew is back by then.
+const PAGE_AFTER_MS: i64 = 180_000;
+/// A machine with so many silent series says nothing more.
+const SILENT_SERIES: usize = 3;
 /// A remedy isn't called while a hypothesis this probable forbids it.
-const FORBIDS_PROBABILITY: f64 = 0.25;
+const FORBIDS_PROBABILITY: f64 = 0.1;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
@@ -65,6 +69,8 @@ impl Opened {
 pub(super) struct Assessment {
     pub severity: Severity,
     pub ranked: Vec<Ranked>,
+    /// The machines of the story: what `Ranked::root` counts.
+    machines: Vec<(EntityId, Arc<str>)>,
     pub prediction: Option<Prediction>,
     pub remedy: Option<String>,
 }
@@ -74,6 +80,13 @@ impl Assessment {
     pub fn fault<'a>(&self, house: &House<'a>) -> Option<(&'a Fault, f64)> {
         let top = self.ranked.first().filter(|top| top.probability >= FAULT_PROBABILITY)?;
         Some((&house.table.faults()[top.fault], top.probability))
+    }
+
+    /// Where that fault has begun.
+    pub fn root(&self, house: &House) -> Option<&str> {
+        self.fault(house)?;
+        let (_, name) = self.machines.get(self.ranked.first()?.root)?;
+        Some(name)
     }
 }
 
@@ -132,33 +145,42 @@ impl Case {
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
         let story = self.story();
-        let ranked = rank(house, watches, &story);
+        let ranked = rank(house, watches, view, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
         if let Some(top) = ranked.first() {
             weight += top.probability * (top.signs.len() - 1) as f64;
         }
         let by_limit = self.tracks.values().any(|track| track.by_limit);
         let silent_sign = story.iter().any(|track| track.moves() == Movement::Silent) && is_named(&ranked);
-        let only_silent = story.iter().all(|track| track.moves() == Movement::Silent);
+        let only_silent = is_silence(&story);
+        let lasts = story.iter().any(|t| t.calm == 0 && at.since(t.since) >= PAGE_AFTER_MS);
         if self.opened.is_none() && weight < thresholds.ticket && !by_limit {
             self.peak = self.peak.max(weight);
             return None;
         }
-        let prediction = predict(house, watches, view, &story, &ranked);
+        let prediction = predict(house, watches, view, at, &story, &ranked);
         let soon_ms = (house.settings.page_seconds * 1000.0) as i64;
         // One signal alone always looks like some fault: it takes a second sign, or a limit that a signal heads for.
         let is_sure = by_limit || ranked.first().is_some_and(|top| top.signs.len() > 1);
-        let impact_soon = is_sure && prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
-        let remedy = remedy(house, &ranked);
+        let named = ranked.first().filter(|_| is_named(&ranked)).map(|top| &house.table.faults()[top.fault]);
+        let can_wait = named.is_some_and(|fault| fault.urgency == Urgency::Ticket);
+        let impact_soon =
+            is_sure && !can_wait && prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
+        // What may as well be an exporter that fails is no ground to act on.
+        let remedy = remedy(house, &ranked).filter(|_| !only_silent);
+        let machines = machines_of(&story);
         self.peak = self.peak.max(weight);
         let severity = if only_silent && !silent_sign && !by_limit {
             Severity::Info
-        } else if weight >= thresholds.page || impact_soon {
+        } else if (weight >= thresholds.page && !can_wait || impact_soon)
+            && (lasts || by_limit)
+            && !only_silent
+        {
             Severity::Page
         } else {
             Severity::Ticket
         };
-        Some(Assessment { severity, ranked, prediction, remedy })
+        Some(Assessment { severity, machines, ranked, prediction, remedy })
     }
 }
 
@@ -166,17 +188,49 @@ fn is_named(ranked: &[Ranked]) -> bool {
     ranked.first().is_some_and(|top| top.probability >= FAULT_PROBABILITY)
 }
 
-fn rank(house: &House, watches: &Watches, story: &[&Track]) -> Vec<Ranked> {
-    let moved: Vec<Moved> = story
-        .iter()
-        .filter_map(|t| Some(Moved { signal: t.signal?.signal, moves: t.moves(), at: t.since }))
-        .collect();
+/// Whether all that is told is silence: on each machine several series are silent, and what else is odd there says the
+/// same, as `up` does.
+fn is_silence(story: &[&Track]) -> bool {
+    let silent = |entity: EntityId| {
+        story.iter().filter(|t| t.entity == entity && t.moves() == Movement::Silent).count()
+    };
+    story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
+}
+
+/// The machines of a story, in the order in which they moved.
+fn machines_of(story: &[&Track]) -> Vec<(EntityId, Arc<str>)> {
+    let mut machines: Vec<(EntityId, Arc<str>)> = Vec::new();
+    for track in story {
+        if machines.iter().all(|(entity, _)| *entity != track.entity) {
+            machines.push((track.entity, track.entity_name.clone()));
+        }
+    }
+    machines
+}
+
+fn rank(house: &House, watches: &Watches, view: &impl View, story: &[&Track]) -> Vec<Ranked> {
+    let machines = machines_of(story);
+    let place = |track: &Track| machines.iter().position(|(entity, _)| *entity == track.entity);
+    let moved = story.iter().filter_map(|t| {
+        let (signal, machine) = (t.signal?.signal, place(t)?);
+        Some(Moved { signal, moves: t.moves(), at: t.since, machine })
+    });
+    let moved: Vec<Moved> = moved.collect();
     if moved.is_empty() {
         return Vec::new();
     }
-    let signals: BTreeSet<u16> = moved.iter().map(|m| m.signal).collect();
-    let entities: BTreeSet<EntityId> = story.iter().map(|track| track.entity).collect();
-    house.signatures.rank(&moved, &still(watches, entities.into_iter(), &signals))
+    let began = moved.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
+    let measured: Vec<BTreeSet<u16>> =
+        machines.iter().map(|(entity, _)| watches.measured(*entity).collect()).collect();
+    let faults = house.table.faults();
+    let pace = |fault: usize, machine: usize| {
+        let times = faults[fault].impact.iter().filter_map(|impact| {
+            let signal = house.table.find(&impact.signal)?;
+            watches.forecast(house, view, machines[machine].0, signal, impact.reaches)
+        });
+        Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
+    };
+    house.signatures.rank(&moved, &measured, &pace)
 }
 
 /// The first remedy of the fault that no hypothesis to be reckoned with forbids.
@@ -195,6 +249,7 @@ fn predict(
     house: &House,
     watches: &Watches,
     view: &impl View,
+    now: Timestamp,
     story: &[&Track],
     ranked: &[Ranked],
 ) -> Option<Prediction> {
@@ -206,7 +261,8 @@ fn predict(
             let on = |entity: &EntityId| watches.forecast(house, view, *entity, signal, impact.reaches);
             entities.keys().filter_map(on).min_by_key(|t| t.at)
         });
-        Some((times.min_by_key(|t| t.at)?, fault.users.clone()))
+        let typical = || typical_time(fault, ranked.first()?, now);
+        Some((times.min_by_key(|t| t.at).or_else(typical)?, fault.users.clone()))
     });
     let (time, what) = impact.or_else(|| {
         let limits = story.iter().filter(|track| track.heads.is_some()).filter_map(|track| {
@@ -218,6 +274,20 @@ fn predict(
     })?;
     let TimeToLimit { at, earliest, latest } = time;
     Some(Prediction { impact_at: at, earliest, latest, what })
+}
+
+/// When users feel a fault that goes as such faults go, and has not been felt by now.
+fn typical_time(fault: &Fault, ranked: &Ranked, now: Timestamp) -> Option<TimeToLimit> {
+    let (shortest, longest) = fault.lead_seconds?;
+    let after = |seconds: f64| ranked.since.plus_ms((seconds * 1000.0) as i64);
+    let elapsed_ms = now.since(ranked.since);
+    // What takes longer than such faults do may go on for half as long again.
+    let latest = after(longest).max(now.plus_ms(elapsed_ms / 2));
+    let earliest = after(shortest).max(now);
+    // Times of this kind are spread evenly over their logarithm.
+    let middle = after((shortest.max(60.0) * longest).sqrt());
+    let at = if middle > now { middle } else { now.plus_ms(latest.since(now) / 3) };
+    Some(TimeToLimit { at, earliest, latest })
 }
 
 fn reached(house: &House, signal: crate::predict::signals::SignalRef) -> Option<String> {
@@ -264,6 +334,7 @@ mod tests {
             entities: vec!["mx1".into()],
             opened_at: Timestamp(0),
             resolved_at: None,
+            root: None,
             severity: Severity::Page,
             state: State::Open,
             fault: fault.map(String::from),

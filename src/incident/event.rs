@@ -74,6 +74,9 @@ pub struct Incident {
     /// The entity of the first mover.
     pub entity: String,
     pub entities: Vec<String>,
+    /// Where the named fault is thought to have begun: what a remedy is done to.
+    #[serde(default)]
+    pub root: Option<String>,
     pub opened_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
     pub severity: Severity,

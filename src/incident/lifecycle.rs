@@ -121,6 +121,7 @@ fn describe(house: &House, at: Timestamp, case: &Case, assessment: &Assessment) 
         entities,
         opened_at: identity.map_or(at, |i| i.opened_at),
         resolved_at: None,
+        root: assessment.root(house).map(str::to_owned),
         severity: identity.map_or(assessment.severity, |i| i.severity.max(assessment.severity)),
         state: if told.is_some_and(|opened| opened.acknowledged) { State::Acknowledged } else { State::Open },
         fault: fault.map(|(fault, _)| fault.name.clone()),
@@ -161,5 +162,8 @@ fn movers(house: &House, story: &[&Track]) -> Vec<Mover> {
         surprise: f64::from(track.worst.surprise),
         detector: track.detector,
     };
-    story.iter().take(MOVERS_MAX).map(mover).collect()
+    // Of a long story the beginning, and what is new.
+    let newest = story.len().saturating_sub(MOVERS_MAX / 2).max(MOVERS_MAX / 2);
+    let told = story.iter().take(MOVERS_MAX / 2).chain(story.iter().skip(newest));
+    told.map(mover).collect()
 }

@@ -1,6 +1,7 @@
 //! Surprises that move together are one incident: correlated, weighed against the budget, explained, closed.
 //!
-//! Once a tick, after all shards: `mover` gathers evidence for each series that may be leaving its course,
+//! Once a tick, after all shards: `quiet` listens for series that fall silent, `mover` gathers evidence for each series that
+//! may be leaving its course,
 //! `habit` and `routine` say how rare that is for it, `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
 //! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
 //! sentence, `id` names it so that a replay gives the same name; `flap` keeps what comes back at once from being news each
@@ -19,6 +20,7 @@ mod habit;
 mod id;
 mod lifecycle;
 mod mover;
+mod quiet;
 mod routine;
 #[cfg(test)]
 mod scenarios;
@@ -187,6 +189,7 @@ impl Incidents {
         let (house, state) = self.parts();
         let signal = house.table.resolve(labels);
         state.habits.admit(series, labels.name());
+        state.quiet.admit(&house, series, labels, (entity, entity_name), signal);
         if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
             state.drops.watched += 1;
         }

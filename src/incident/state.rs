@@ -11,6 +11,7 @@ use super::feedback::{Feedback, Heard, Verdict};
 use super::flap::Flaps;
 use super::habit::Habits;
 use super::mover::Track;
+use super::quiet::Quiet;
 use super::routine::Hour;
 use super::watch::Watches;
 use super::{
@@ -33,6 +34,8 @@ pub struct IncidentState {
     past: Past,
     feedback: Feedback,
     flaps: Flaps,
+    #[serde(skip)]
+    pub(super) quiet: Quiet,
     /// By the order in which they began.
     cases: BTreeMap<u64, Case>,
     /// Which case a series is in.
@@ -67,8 +70,11 @@ impl IncidentState {
         alarms.retain(|alarm| {
             !house.paused.contains(&alarm.entity) && !self.feedback.excuses.holds_limit(at, &alarm.labels)
         });
-        for finding in self.unexcused(house, findings) {
-            self.take(house, finding);
+        let silent = self.quiet.findings(house, at, view);
+        for findings in [findings, &silent] {
+            for finding in self.unexcused(house, findings) {
+                self.take(house, finding);
+            }
         }
         for alarm in &alarms {
             self.take(house, alarm);
@@ -198,6 +204,7 @@ impl IncidentState {
     }
 
     pub(super) fn retire(&mut self, series: SeriesId, name: &str) {
+        self.quiet.retire(series);
         self.watches.retire(series);
         self.habits.retire(series, name);
         let Some(number) = self.in_case.remove(&series) else { return };

@@ -1,6 +1,6 @@
 //! Every series on the way to a hard limit, and which signals are measured where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -231,13 +231,4 @@ impl<V: View> Towards<'_, V> {
         });
         values.into_iter().next()
     }
-}
-
-/// Signals measured on any of the entities and not among those that moved.
-pub(super) fn still(
-    watches: &Watches,
-    entities: impl Iterator<Item = EntityId>,
-    moved: &BTreeSet<u16>,
-) -> BTreeSet<u16> {
-    entities.flat_map(|entity| watches.measured(entity)).filter(|signal| !moved.contains(signal)).collect()
 }

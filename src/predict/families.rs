@@ -18,6 +18,9 @@ struct Family {
     faults: &'static [&'static str],
 }
 
+/// They look like faults, are none, and are told from them by what all exporters show.
+const HARMLESS: [&str; 2] = ["mail_surge", "mailboxd_restart"];
+
 const FAMILIES: [Family; 15] = [
     Family {
         name: "Carbonio's textfiles of a mailbox store",
@@ -152,7 +155,7 @@ const FAMILIES: [Family; 15] = [
             zimbra_clamav_up
             zimbra_webmail_up
             zimbra_webmail_latency_seconds",
-        faults: &["clamd_stuck", "proxy_upstream_loss"],
+        faults: &["node_loss", "clamd_stuck", "proxy_upstream_loss"],
     },
     Family {
         name: "postfix_exporter",
@@ -173,7 +176,14 @@ const FAMILIES: [Family; 15] = [
             postfix_lmtp_delivery_delay_seconds_sum stage=transmission
             postfix_qmgr_messages_inserted_receipients_sum
             postfix_qmgr_messages_removed_total",
-        faults: &["slow_lmtp", "clamd_stuck", "remote_outage", "compromised_account", "dns_failure"],
+        faults: &[
+            "node_loss",
+            "slow_lmtp",
+            "clamd_stuck",
+            "remote_outage",
+            "compromised_account",
+            "dns_failure",
+        ],
     },
     Family {
         name: "openldap_exporter",
@@ -295,6 +305,7 @@ const FAMILIES: [Family; 15] = [
             http_response_response_time
             x509_cert_enddate",
         faults: &[
+            "bad_deploy",
             "slow_lmtp",
             "imap_storm",
             "memcached_loss",
@@ -390,16 +401,15 @@ fn every_fault_is_known_by_what_one_exporter_shows_of_it() {
         let mut known = BTreeMap::new();
         for (place, fault) in table.faults().iter().enumerate() {
             let signs = signs_of(&table, place, &signals);
-            if signs.len() < 2 {
+            if signs.len() < 2 || HARMLESS.contains(&fault.name.as_str()) {
                 continue;
             }
             known.insert(fault.name.as_str(), signs.len());
             let moved: Vec<Moved> = (0..)
                 .zip(&signs)
-                .map(|(i, &(signal, moves))| Moved { signal, moves, at: Timestamp(i * 60_000) })
+                .map(|(i, &(signal, moves))| Moved { signal, moves, at: Timestamp(i * 60_000), machine: 0 })
                 .collect();
-            let still = signals.iter().filter(|s| moved.iter().all(|m| m.signal != **s)).copied().collect();
-            let ranked = signatures.rank(&moved, &still);
+            let ranked = signatures.rank(&moved, std::slice::from_ref(&signals), &|_, _| None);
             let at = ranked.iter().position(|r| r.fault == place);
             let want = usize::from(ALIKE.contains(&(family.name, fault.name.as_str())));
             if at != Some(want) || want == 0 && ranked[0].probability < 0.5 {

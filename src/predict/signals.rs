@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::pack::{Exported, Fault, Pack, Signal, with_needed};
+use super::pack::{Exported, Fault, Pack, Signal, derived_name, with_needed};
 use crate::sample::Labels;
 
 /// A signal, and the exporter whose form a series has. Holds for the packs it was resolved with, so it
@@ -23,6 +23,8 @@ pub struct SignalTable {
     signals: Vec<Signal>,
     faults: Vec<Fault>,
     by_metric: FxHashMap<String, Vec<SignalRef>>,
+    /// The metric that is derived of a signal, by the place of that signal.
+    derived: BTreeMap<u16, String>,
     /// The roles on which a role depends directly.
     depends: BTreeMap<String, BTreeSet<String>>,
 }
@@ -49,6 +51,11 @@ impl SignalTable {
                 table.depends.entry(role.name.clone()).or_default().extend(role.depends.iter().cloned());
             }
         }
+        let derived = table
+            .signals
+            .iter()
+            .filter_map(|signal| Some((table.find(signal.behind.as_deref()?)?, derived_name(&signal.name))));
+        table.derived = derived.collect();
         for extension in packs.iter().rev().flat_map(|pack| &pack.extends) {
             if let Some(fault) = table.faults.iter_mut().find(|fault| fault.name == extension.fault) {
                 extension.apply(fault);
@@ -88,6 +95,11 @@ impl SignalTable {
     /// The place of the signal of that canonical name.
     pub fn find(&self, name: &str) -> Option<u16> {
         self.signals.iter().position(|s| s.name == name).and_then(|place| u16::try_from(place).ok())
+    }
+
+    /// The metric that is derived of this signal, where one is.
+    pub fn derived_from(&self, signal: u16) -> Option<&str> {
+        self.derived.get(&signal).map(String::as_str)
     }
 
     pub fn faults(&self) -> &[Fault] {

@@ -1,26 +1,53 @@
-//! Which fault moves what has moved: the posterior of every fault that a pack knows, and of none of them.
+//! Which fault moves what has moved, and on which machine it began: the posterior of every fault that a pack knows, and of
+//! none of them.
 //!
-//! Signs count as independent given the fault (naive Bayes). A sign that is measured and stays still speaks
-//! against a fault, the less the later it stands in the fault's order, for it may yet come. A sign that
-//! nobody measures says nothing.
+//! Signs count as independent given the fault (naive Bayes; what one fault shows twice is left to the packs). A sign that
+//! is measured and stays still speaks against a fault, the less the later it stands in the fault's order, for it may yet
+//! come. A sign that nobody measures says nothing. What moves and is no sign of the fault speaks against it, each further
+//! one less than the one before: a cascade moves many signals that no pack can list, and those on machines that depend on
+//! the one where it began are what is to be expected.
+//!
+//! A fault has one root. Signs that its machine has count on that machine, those of other kinds of machines wherever they
+//! are: a store's slow deliveries show in its own times and in any MTA's queue. How fast it goes counts too: what fills
+//! within the hour is no leak of days.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pack::Movement;
+use super::pack::{Lead, Movement};
 use super::signals::SignalTable;
 use crate::sample::Timestamp;
 
-/// A signal moves that the fault doesn't speak of, or the other way.
-const STRAY: f64 = 0.05;
 /// A signal moves under a cause that no pack knows: it may be any signal.
 const UNKNOWN_MOVES: f64 = 0.2;
 /// Weight of "none of them" beside faults of prior 1.
 const UNKNOWN_PRIOR: f64 = 1.0;
 /// What is left of the evidence of a sign that stays still, if later ones haven't come either.
 const NOT_YET: f64 = 0.25;
-/// Two signs in the fault's order, and against it.
-const IN_ORDER: f64 = 1.5;
-const OUT_OF_ORDER: f64 = 0.4;
+/// A sign is taken to be still surely only to this.
+const STILL_LEAST: f64 = 0.05;
+/// All signs in the fault's order, in nats; as much is lost where all stand against it.
+const ORDER: f64 = 0.8;
+/// Two signs so near in time have no order: series are read once a minute.
+const SAME_TIME_MS: i64 = 60_000;
+/// What `n` signals cost that are no sign of the fault: this many nats times ln(1 + n).
+const STRAY: f64 = 0.9;
+/// A stray on the machine of the root, or on one that depends on it, counts as so much of one.
+const SYMPTOM: f64 = 0.4;
+/// One that moved before the fault began, as so many.
+const BEFORE: f64 = 4.0;
+/// One that moved so long before or after the fault began counts as so much of it.
+const NEAR_MS: i64 = 3_600_000;
+const CHANCE: f64 = 0.15;
+/// A sign on the machine of the root makes it likelier the root, in nats; one on a machine that does not depend on it,
+/// less likely.
+const ON_ROOT: f64 = 0.15;
+/// Silent signs that count.
+const SILENT_FACTS: usize = 2;
+/// A fault that goes ten times too fast or too slow, in nats, and at most.
+const WRONG_PACE: f64 = 2.5;
+const WRONG_PACE_MOST: f64 = 4.0;
+/// The role of machines in general.
+const ANY_MACHINE: &str = "host";
 
 /// A signal that left its usual course, and when it did first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +55,8 @@ pub struct Moved {
     pub signal: u16,
     pub moves: Movement,
     pub at: Timestamp,
+    /// Place among the machines that `rank` is given.
+    pub machine: usize,
 }
 
 /// A fault as a cause of what has moved.
@@ -39,17 +68,27 @@ pub struct Ranked {
     pub probability: f64,
     /// The signals that moved as the fault has it, in its order.
     pub signs: Vec<u16>,
+    /// The machine where it is most likely to have begun, and since when a sign of it has moved.
+    pub root: usize,
+    pub since: Timestamp,
 }
 
 /// The faults with their signs by place, as `rank` needs them.
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     faults: Vec<Signature>,
+    /// The role of each signal.
+    roles: Vec<u16>,
+    /// Pairs of roles of which the first needs the second.
+    depends: BTreeSet<(u16, u16)>,
+    /// The role of machines in general, where a pack has it.
+    any: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
 struct Signature {
     prior: f64,
+    lead: Lead,
     signs: Vec<Sign>,
 }
 
@@ -58,46 +97,93 @@ struct Sign {
     signal: u16,
     moves: Movement,
     sure: f64,
+    /// On machines of this role.
+    role: u16,
 }
+
+/// What has moved, by signal and machine; of two ways the first.
+type First = BTreeMap<(u16, usize), Moved>;
 
 impl Signatures {
     pub fn new(table: &SignalTable) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        let mut place = |name| {
+            let known = names.iter().position(|known| *known == name);
+            known.unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            }) as u16
+        };
+        let roles: Vec<u16> = table.signals().iter().map(|signal| place(&signal.role)).collect();
         let faults = table.faults().iter().map(|fault| Signature {
             prior: fault.prior,
+            lead: fault.lead,
             signs: fault
                 .evidence
                 .iter()
-                .filter_map(|e| Some(Sign { signal: table.find(&e.signal)?, moves: e.moves, sure: e.sure }))
+                .filter_map(|e| {
+                    let signal = table.find(&e.signal)?;
+                    let role = e.role.as_deref().map_or(roles[usize::from(signal)], &mut place);
+                    Some(Sign { signal, moves: e.moves, sure: e.sure, role })
+                })
                 .collect(),
         });
-        Signatures { faults: faults.collect() }
+        let faults = faults.collect();
+        let any = names.iter().position(|name| *name == ANY_MACHINE).map(|place| place as u16);
+        let pairs = (0..names.len()).flat_map(|one| (0..names.len()).map(move |other| (one, other)));
+        let depends = pairs.filter(|(one, other)| table.depends_on(names[*one], names[*other]));
+        let depends = depends.map(|(one, other)| (one as u16, other as u16)).collect();
+        Signatures { faults, roles, depends, any }
     }
 
-    /// The faults that explain at least one of `moved`, likeliest first. `still` are the signals that
-    /// were measured on the same entities and did not move.
-    pub fn rank(&self, moved: &[Moved], still: &BTreeSet<u16>) -> Vec<Ranked> {
-        let mut first: BTreeMap<u16, Moved> = BTreeMap::new();
+    /// The faults that explain at least one of `moved`, likeliest first. `machines` are the signals that are measured on
+    /// each machine of the story. `pace` is how long a fault of that place takes in all on a machine, as far as it can be
+    /// foreseen, in seconds.
+    pub fn rank(
+        &self,
+        moved: &[Moved],
+        machines: &[BTreeSet<u16>],
+        pace: &dyn Fn(usize, usize) -> Option<f64>,
+    ) -> Vec<Ranked> {
+        let mut first = First::new();
         for m in moved {
-            let known = first.entry(m.signal).or_insert(*m);
+            let known = first.entry((m.signal, m.machine)).or_insert(*m);
             if m.at < known.at {
                 *known = *m;
             }
         }
-        let unknown = libm::log(UNKNOWN_PRIOR) + first.len() as f64 * libm::log(UNKNOWN_MOVES);
+        let site = Site::new(self, machines);
         let mut ranked = Vec::new();
         for (place, signature) in self.faults.iter().enumerate() {
-            let signs = signature.shown(&first);
-            if !signs.is_empty() {
-                let odds = libm::exp(signature.log_likelihood(&first, still) - unknown);
-                ranked.push(Ranked { fault: place, probability: odds, signs });
-            }
+            let at = |root| Some((root, signature.likelihood(&site, &first, root)?));
+            let best = (0..machines.len()).filter_map(at).max_by(|(a, (x, _)), (b, (y, _))| {
+                // Of equals the first.
+                x.total_cmp(y).then(b.cmp(a))
+            });
+            let Some((root, (log, shown))) = best else { continue };
+            let log = log + signature.pace(pace(place, root));
+            let since = shown.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
+            let signs = shown.iter().map(|m| m.signal).collect();
+            ranked.push(Ranked { fault: place, probability: log, signs, root, since });
         }
-        let total = 1.0 + ranked.iter().map(|r| r.probability).sum::<f64>();
+        // Logs that differ by hundreds must not overflow.
+        let most = ranked.iter().map(|r| r.probability).fold(libm::log(UNKNOWN_PRIOR), f64::max);
+        let unknown = UNKNOWN_PRIOR * libm::exp(-most);
+        for r in &mut ranked {
+            r.probability = libm::exp(r.probability - most);
+        }
+        let total = unknown + ranked.iter().map(|r| r.probability).sum::<f64>();
         for r in &mut ranked {
             r.probability /= total;
         }
         ranked.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.fault.cmp(&b.fault)));
         ranked
+    }
+
+    /// Whether the silence of a signal is a sign of some fault.
+    pub fn is_sign_by_silence(&self, signal: u16) -> bool {
+        let is = |sign: &Sign| sign.signal == signal && sign.moves == Movement::Silent;
+        self.faults.iter().any(|fault| fault.signs.iter().any(is))
     }
 
     /// Whether one fault shows in both signals, so that machines may break together by it.
@@ -107,36 +193,173 @@ impl Signatures {
     }
 }
 
-impl Signature {
-    fn shown(&self, first: &BTreeMap<u16, Moved>) -> Vec<u16> {
-        let shown =
-            self.signs.iter().filter(|sign| first.get(&sign.signal).is_some_and(|m| m.moves == sign.moves));
-        shown.map(|sign| sign.signal).collect()
+/// The machines of a story, their roles, and who depends on whom.
+struct Site<'a> {
+    signatures: &'a Signatures,
+    machines: &'a [BTreeSet<u16>],
+    roles: Vec<BTreeSet<u16>>,
+}
+
+impl<'a> Site<'a> {
+    fn new(signatures: &'a Signatures, machines: &'a [BTreeSet<u16>]) -> Self {
+        let roles_of = |signals: &BTreeSet<u16>| {
+            let known = signals.iter().filter_map(|signal| signatures.roles.get(usize::from(*signal)));
+            known.copied().collect()
+        };
+        Site { signatures, machines, roles: machines.iter().map(roles_of).collect() }
     }
 
-    fn log_likelihood(&self, first: &BTreeMap<u16, Moved>, still: &BTreeSet<u16>) -> f64 {
-        let moved_as = |sign: &Sign| first.get(&sign.signal).filter(|m| m.moves == sign.moves);
+    /// The machines on which a sign counts for a fault that began on `root`.
+    fn places(&self, sign: &Sign, root: usize) -> impl Iterator<Item = usize> {
+        let has_role = |machine: usize| {
+            Some(sign.role) == self.signatures.any || self.roles[machine].contains(&sign.role)
+        };
+        let is_own = has_role(root);
+        let places = if is_own { root..root + 1 } else { 0..self.machines.len() };
+        places.filter(move |machine| is_own || has_role(*machine)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether what happens on `machine` follows from what happens on `root`.
+    fn follows(&self, machine: usize, root: usize) -> bool {
+        let needs =
+            |one| self.roles[root].iter().any(|other| self.signatures.depends.contains(&(one, *other)));
+        machine == root || self.roles[machine].iter().any(|one| needs(*one))
+    }
+}
+
+impl Signature {
+    /// How likely what has moved is if this fault began on `root`, against an unknown cause, in nats, and the signs that it
+    /// shows; `None` where it shows none.
+    fn likelihood(&self, site: &Site, first: &First, root: usize) -> Option<(f64, Vec<Moved>)> {
+        let on = |sign: &Sign| {
+            let found = site.places(sign, root).filter_map(|machine| first.get(&(sign.signal, machine)));
+            found.filter(|m| m.moves == sign.moves).min_by_key(|m| m.at).copied()
+        };
+        let shown: Vec<(usize, Moved)> =
+            self.signs.iter().enumerate().filter_map(|(place, sign)| Some((place, on(sign)?))).collect();
+        let last_shown = shown.last()?.0;
         let mut log = libm::log(self.prior);
-        for m in first.values() {
-            let sign = self.signs.iter().find(|s| s.signal == m.signal && s.moves == m.moves);
-            log += libm::log(sign.map_or(STRAY, |sign| sign.sure));
+        let mut silent = 0;
+        for (place, m) in &shown {
+            let is_silent = m.moves == Movement::Silent;
+            silent += usize::from(is_silent);
+            // A machine that is not heard is one fact, however many of its series are missed.
+            if !is_silent || silent <= SILENT_FACTS {
+                log += libm::log(self.signs[*place].sure / UNKNOWN_MOVES);
+            }
+            log += match m.machine {
+                machine if machine == root => ON_ROOT,
+                machine if site.follows(machine, root) => 0.0,
+                _ => -ON_ROOT,
+            };
         }
-        let last_shown = self.signs.iter().rposition(|sign| moved_as(sign).is_some()).unwrap_or(0);
+        let began = shown.iter().map(|(_, m)| m.at).min()?;
+        log += self.still(site, first, root, last_shown) + self.order(&shown);
+        log += self.opposite(site, first, root);
+        log -= STRAY * self.strays(site, first, root, began);
+        Some((log, shown.into_iter().map(|(_, m)| m).collect()))
+    }
+
+    /// What signs that stay still say against it.
+    fn still(&self, site: &Site, first: &First, root: usize, last_shown: usize) -> f64 {
+        let mut surest: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
         for (place, sign) in self.signs.iter().enumerate() {
-            if still.contains(&sign.signal) && !first.contains_key(&sign.signal) {
-                let weight = if place > last_shown { NOT_YET } else { 1.0 };
-                log += weight * libm::log((1.0 - sign.sure).max(0.001) / (1.0 - UNKNOWN_MOVES));
+            let is_measured = site.places(sign, root).any(|m| site.machines[m].contains(&sign.signal));
+            let has_moved =
+                site.places(sign, root).any(|machine| first.contains_key(&(sign.signal, machine)));
+            if is_measured && !has_moved {
+                // Of two ways in which one signal may go, the surer.
+                let known = surest.entry(sign.signal).or_insert((sign.sure, place));
+                known.0 = known.0.max(sign.sure);
             }
         }
-        let times: Vec<Timestamp> = self.signs.iter().filter_map(|s| moved_as(s).map(|m| m.at)).collect();
-        for pair in times.windows(2) {
-            match pair[0].cmp(&pair[1]) {
-                std::cmp::Ordering::Less => log += libm::log(IN_ORDER),
-                std::cmp::Ordering::Equal => {}
-                std::cmp::Ordering::Greater => log += libm::log(OUT_OF_ORDER),
+        let against = |(sure, place): &(f64, usize)| {
+            let weight = if *place > last_shown { NOT_YET } else { 1.0 };
+            weight * libm::log((1.0 - sure).max(STILL_LEAST) / (1.0 - UNKNOWN_MOVES))
+        };
+        surest.values().map(against).sum()
+    }
+
+    /// What signs say against it that went the other way, and not the fault's.
+    fn opposite(&self, site: &Site, first: &First, root: usize) -> f64 {
+        let is_other = |a: Movement, b: Movement| {
+            matches!((a, b), (Movement::Up, Movement::Down) | (Movement::Down, Movement::Up))
+        };
+        let mut seen = BTreeSet::new();
+        let mut log = 0.0;
+        for sign in &self.signs {
+            let both_ways =
+                self.signs.iter().any(|s| s.signal == sign.signal && is_other(s.moves, sign.moves));
+            let moved = site.places(sign, root).filter_map(|machine| first.get(&(sign.signal, machine)));
+            let mut moved = moved.peekable();
+            let went = moved.peek().is_some() && moved.all(|m| is_other(m.moves, sign.moves));
+            if went && !both_ways && seen.insert(sign.signal) {
+                log += libm::log((1.0 - sign.sure).max(STILL_LEAST));
             }
         }
         log
+    }
+
+    /// How far the signs came in the fault's order (Kendall 1938): from all against it to all in it.
+    fn order(&self, shown: &[(usize, Moved)]) -> f64 {
+        let (mut pairs, mut in_order) = (0.0, 0.0);
+        for (i, (_, a)) in shown.iter().enumerate() {
+            for (_, b) in &shown[i + 1..] {
+                let later_ms = b.at.since(a.at);
+                pairs += 1.0;
+                if later_ms.abs() >= SAME_TIME_MS {
+                    in_order += if later_ms > 0 { 1.0 } else { -1.0 };
+                }
+            }
+        }
+        if pairs > 0.0 { ORDER * in_order / pairs } else { 0.0 }
+    }
+
+    /// What moved and is no sign of it: ln(1 + how many).
+    fn strays(&self, site: &Site, first: &First, root: usize, began: Timestamp) -> f64 {
+        let mut weights: BTreeMap<u16, f64> = BTreeMap::new();
+        for m in first.values() {
+            let is_sign = self.signs.iter().any(|sign| sign.signal == m.signal && sign.moves == m.moves);
+            if !is_sign {
+                // What comes before is no effect, and is more likely of the cause.
+                let is_before = began.since(m.at) >= SAME_TIME_MS / 2;
+                let follows = !is_before && site.follows(m.machine, root);
+                let weight = if is_before {
+                    BEFORE
+                } else if follows {
+                    SYMPTOM
+                } else {
+                    1.0
+                };
+                // In a long story something else always happens too.
+                let is_near = m.at.since(began).abs() <= NEAR_MS;
+                let weight = if is_near { weight } else { CHANCE * weight };
+                let known = weights.entry(m.signal).or_insert(0.0);
+                *known = known.max(weight);
+            }
+        }
+        libm::log(1.0 + weights.values().sum::<f64>())
+    }
+
+    /// What its pace says against it.
+    fn pace(&self, seconds: Option<f64>) -> f64 {
+        const MINUTE: f64 = 60.0;
+        const HOUR: f64 = 3_600.0;
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return 0.0 };
+        let (shortest, longest) = match self.lead {
+            Lead::None => return 0.0,
+            Lead::Minutes => (0.0, 2.0 * HOUR),
+            Lead::Hours => (20.0 * MINUTE, 36.0 * HOUR),
+            Lead::Days => (4.0 * HOUR, f64::MAX),
+        };
+        let decades = if seconds < shortest {
+            libm::log10(shortest / seconds)
+        } else if seconds > longest {
+            libm::log10(seconds / longest)
+        } else {
+            0.0
+        };
+        -(WRONG_PACE * decades).min(WRONG_PACE_MOST)
     }
 }
 
@@ -157,10 +380,12 @@ mod tests {
                 signal: table.find(name).unwrap(),
                 moves: *moves,
                 at: Timestamp(i * 60_000),
+                machine: 0,
             })
             .collect();
-        let still = still.iter().map(|name| table.find(name).unwrap()).collect();
-        let ranked = Signatures::new(table).rank(&moved, &still);
+        let still = still.iter().map(|name| table.find(name).unwrap());
+        let measured = moved.iter().map(|m| m.signal).chain(still).collect();
+        let ranked = Signatures::new(table).rank(&moved, &[measured], &|_, _| None);
         ranked.iter().map(|r| (table.faults()[r.fault].name.clone(), r.probability)).collect()
     }
 
@@ -205,7 +430,7 @@ mod tests {
         let table = table();
         assert_eq!(rank(&table, &[("mta_rejected", Movement::Up)], &[]), []);
         assert_eq!(rank(&table, &[("mta_queue_deferred", Movement::Down)], &[]), []);
-        assert_eq!(Signatures::new(&table).rank(&[], &BTreeSet::new()), []);
+        assert_eq!(Signatures::new(&table).rank(&[], &[BTreeSet::new()], &|_, _| None), []);
     }
 
     #[test]
@@ -226,6 +451,91 @@ mod tests {
             ranked.iter().find(|r| r.0 == "heap_leak").map_or(0.0, |r| r.1)
         });
         assert!(leak > burst, "{leak} {burst}");
+    }
+
+    /// Ranks what moved on several machines, a minute between two signs; what each machine measures is what it moved and
+    /// its `still`.
+    fn rank_site(
+        table: &SignalTable,
+        moved: &[(&str, Movement, usize)],
+        still: &[&[&str]],
+    ) -> (String, f64, usize) {
+        let place = |name: &str| table.find(name).unwrap();
+        let mut machines: Vec<BTreeSet<u16>> =
+            still.iter().map(|names| names.iter().map(|name| place(name)).collect()).collect();
+        let mut all = Vec::new();
+        for (i, (name, moves, machine)) in (0..).zip(moved) {
+            let (signal, at) = (place(name), Timestamp(i * 60_000));
+            machines[*machine].insert(signal);
+            all.push(Moved { signal, moves: *moves, at, machine: *machine });
+        }
+        let ranked = Signatures::new(table).rank(&all, &machines, &|_, _| None);
+        (table.faults()[ranked[0].fault].name.clone(), ranked[0].probability, ranked[0].root)
+    }
+
+    #[test]
+    fn the_root_of_a_cascade_is_where_its_own_signs_are() {
+        let table = table();
+        let moved = [
+            ("mta_queue_active", Movement::Up, 1),
+            ("add_message_time", Movement::Up, 0),
+            ("lmtp_connections", Movement::Up, 0),
+            ("mta_lmtp_time", Movement::Up, 1),
+        ];
+        let (fault, probability, root) =
+            rank_site(&table, &moved, &[&["disk_wait", "cpu_iowait"], &["clamd_queue", "mta_deferrals"]]);
+        assert_eq!((fault.as_str(), root), ("slow_lmtp", 0), "{probability}");
+    }
+
+    #[test]
+    fn many_symptoms_do_not_hide_the_fault() {
+        let table = table();
+        let mut moved = vec![
+            ("disk_wait", Movement::Up, 0),
+            ("cpu_iowait", Movement::Up, 0),
+            ("add_message_time", Movement::Up, 0),
+            ("lmtp_threads", Movement::Up, 0),
+        ];
+        let symptoms = [
+            "memory_free",
+            "load",
+            "cpu_system",
+            "file_descriptors",
+            "http_threads_idle",
+            "mailbox_lookups",
+            "heap_used",
+            "imap_connections",
+            "soap_requests",
+            "db_queries",
+            "db_pool",
+            "login_time",
+        ];
+        let known = symptoms.iter().filter(|name| table.find(name).is_some());
+        moved.extend(known.map(|name| (*name, Movement::Up, 0)));
+        let (fault, probability, _) = rank_site(&table, &moved, &[&[]]);
+        assert!(fault == "storage_latency" && probability > 0.5, "{fault} {probability}");
+    }
+
+    #[test]
+    fn a_sign_of_one_kind_of_machine_is_none_on_another() {
+        let table = table();
+        // A busy directory server is not an account that sends.
+        let moved = [("cpu_user", Movement::Up, 0), ("ldap_waiters", Movement::Up, 0)];
+        let (fault, ..) = rank_site(&table, &moved, &[&["ldap_searches"]]);
+        assert_eq!(fault, "slow_ldap");
+    }
+
+    #[test]
+    fn pace_tells_a_volume_that_fills_from_one_that_runs_over() {
+        let table = table();
+        let free = table.find("disk_free").unwrap();
+        let moved = [Moved { signal: free, moves: Movement::Down, at: Timestamp(0), machine: 0 }];
+        let first = |seconds: f64| {
+            let measured = [BTreeSet::from([free])];
+            let ranked = Signatures::new(&table).rank(&moved, &measured, &|_, _| Some(seconds));
+            table.faults()[ranked[0].fault].name.clone()
+        };
+        assert_eq!([first(1_200.0), first(200_000.0)], ["disk_runaway", "disk_fill"]);
     }
 
     #[test]

@@ -77,6 +77,13 @@ pub struct Signal {
     /// How long before the limit a person wants to know, though nothing else moves.
     pub notice_seconds: f64,
     pub from: Vec<Exported>,
+    /// It is how far a machine is behind the newest of this signal on all machines.
+    pub behind: Option<String>,
+}
+
+/// The metric name of the series that are made for a derived signal.
+pub fn derived_name(signal: &str) -> String {
+    format!("foreshock_{signal}")
 }
 
 /// Which way is away from normal.
@@ -119,6 +126,9 @@ pub struct Fault {
     pub users: String,
     pub urgency: Urgency,
     pub lead: Lead,
+    /// From its first sign until users feel it, the shortest and the longest in eight cases of ten; where no signal is on
+    /// its way to a limit, this is what is foretold.
+    pub lead_seconds: Option<(f64, f64)>,
     /// How often it is the cause, against the other faults; 1 is usual.
     pub prior: f64,
     /// In the order in which it shows.

@@ -24,11 +24,14 @@
 //!     from:                       # one line an exporter
 //!       - postfix_queue_stat{queue="active"}
 //!       - { select: x_seconds, unit: s, times: 1000, kind: gauge }
+//!   - name: ldap_behind
+//!     behind: ldap_change         # in place of `from`: how far a machine is behind the newest of that signal
 //! faults:
 //!   - name: remote_outage
 //!     users: mail to outside over 4 h late
 //!     urgency: ticket             # page | ticket: how bad its end is; default page
 //!     lead: hours                 # none | minutes | hours | days before users feel it; default minutes
+//!     lead_minutes: [200, 300]    # from the first sign until then, where no signal tells it
 //!     prior: 2                    # against other faults; default 1
 //!     evidence:                   # in the order in which it shows
 //!       - { signal: mta_queue_deferred, moves: up, sure: 0.9 }   # up | down | silent

@@ -11,6 +11,7 @@ use super::raw::{
 };
 use crate::predict::pack::{
     Approval, Evidence, Exported, Extension, Fault, Impact, Limit, Pack, Remedy, Role, Selector, Signal,
+    derived_name,
 };
 use crate::sample::ValueKind;
 
@@ -88,9 +89,14 @@ impl<'a> Names<'a> {
 
     pub fn signal(&self, raw: &RawSignal, problems: &mut Problems) -> Signal {
         let notice_hours = positive("notice_hours", &raw.notice_hours, NOTICE_HOURS, f64::MAX, problems);
-        if raw.from.is_empty() {
+        if raw.from.is_empty() && raw.behind.is_none() {
             let message = format!("signal `{}` comes from nowhere", raw.name.value);
-            problems.at(raw.name.referenced, message, "add a selector to `from`");
+            problems.at(raw.name.referenced, message, "add a selector to `from`, or `behind`");
+        }
+        let mut from: Vec<Exported> = raw.from.iter().filter_map(|from| exported(from, problems)).collect();
+        if let Some(behind) = &raw.behind {
+            self.known_signal(&behind.value, behind.referenced, problems);
+            from.extend(derived(&raw.name.value));
         }
         Signal {
             name: raw.name.value.clone(),
@@ -100,7 +106,8 @@ impl<'a> Names<'a> {
             hurts: raw.hurts,
             limit: raw.limit.as_ref().and_then(|limit| self.limit(limit, problems)),
             notice_seconds: notice_hours * 3600.0,
-            from: raw.from.iter().filter_map(|from| exported(from, problems)).collect(),
+            from,
+            behind: raw.behind.as_ref().map(|behind| behind.value.clone()),
         }
     }
 
@@ -131,6 +138,7 @@ impl<'a> Names<'a> {
             users: raw.users.clone(),
             urgency: raw.urgency,
             lead: raw.lead,
+            lead_seconds: lead_seconds(raw.lead_minutes.as_ref(), problems),
             evidence: self.evidence(&raw.evidence, problems),
             impact: self.impact(&raw.impact, problems),
             prior: positive("prior", &raw.prior, 1.0, f64::MAX, problems),
@@ -246,4 +254,22 @@ fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Expor
             None
         }
     }
+}
+
+/// The shortest and the longest time before users feel it, from minutes.
+fn lead_seconds(raw: Option<&Spanned<[f64; 2]>>, problems: &mut Problems) -> Option<(f64, f64)> {
+    let raw = raw?;
+    let [shortest, longest] = raw.value;
+    if !(shortest >= 0.0 && longest > shortest && longest.is_finite()) {
+        let mend = "give the shortest and the longest, as in [5, 30]";
+        problems.at(raw.referenced, "`lead_minutes` is no span of time".to_owned(), mend);
+        return None;
+    }
+    Some((60.0 * shortest, 60.0 * longest))
+}
+
+/// The series that the engine makes itself for a derived signal.
+fn derived(signal: &str) -> Option<Exported> {
+    let select = Selector::parse(&derived_name(signal)).ok()?;
+    Some(Exported { select, unit: None, times: 1.0, kind: Some(ValueKind::Gauge) })
 }

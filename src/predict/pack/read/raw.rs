@@ -66,7 +66,9 @@ pub(super) struct RawSignal {
     pub hurts: Direction,
     pub limit: Option<Spanned<RawLimit>>,
     pub notice_hours: Option<Spanned<f64>>,
+    #[serde(default)]
     pub from: Vec<Spanned<RawExported>>,
+    pub behind: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +124,7 @@ pub(super) struct RawFault {
     pub urgency: Urgency,
     #[serde(default)]
     pub lead: Lead,
+    pub lead_minutes: Option<Spanned<[f64; 2]>>,
     pub prior: Option<Spanned<f64>>,
     pub evidence: Vec<RawEvidence>,
     #[serde(default)]

@@ -1,0 +1,92 @@
+//! Signals that no exporter gives, made of those of several machines.
+//!
+//! One kind so far: how far a machine is *behind* the newest of its kind, such as a replica of a directory behind its
+//! master. Each machine's own value only grows, as busily as the day is, and says nothing alone; the distance is what is
+//! usual or not. A derived series is like any other from then on: it has a course, detectors, a limit.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::predict::signals::SignalTable;
+use crate::sample::{Labels, METRIC_NAME, Sample, Timestamp};
+use crate::series::registry::{EntityId, Registry, SeriesId};
+
+/// A value older than this says nothing of now.
+const FRESH_MS: i64 = 600_000;
+/// What another machine got within this may be on its way.
+const ALLOWED_MS: i64 = 60_000;
+
+/// The newest values of what is compared.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Derived {
+    /// By signal and machine, and the labels of the series that is made of it.
+    values: BTreeMap<(u16, EntityId), Value>,
+    /// What the newest of each signal has been, by time: machines are not read at the same instant.
+    newest: BTreeMap<u16, VecDeque<(Timestamp, f64)>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Value {
+    sample: Sample,
+    labels: Labels,
+}
+
+/// A value of a derived series.
+pub(super) struct New {
+    pub labels: Labels,
+    pub value: f64,
+}
+
+impl Derived {
+    /// Takes note of a value of a signal that others are compared by.
+    pub fn take(
+        &mut self,
+        table: &SignalTable,
+        (signal, series): (u16, SeriesId),
+        registry: &Registry,
+        entity_labels: &[String],
+        sample: Sample,
+    ) {
+        if !sample.value.is_finite() {
+            return;
+        }
+        let known = self.values.entry((signal, registry.entity(series))).or_insert_with(|| {
+            let name = table.derived_from(signal).unwrap_or_default();
+            let source = registry.labels(series);
+            let mut labels: Vec<(&str, &str)> = vec![(METRIC_NAME, name)];
+            labels.extend(source.iter().filter(|(name, _)| entity_labels.iter().any(|label| label == name)));
+            Value { sample, labels: Labels::new(&labels) }
+        });
+        // Of several series of one machine the furthest counts.
+        let is_newer = sample.at > known.sample.at;
+        if is_newer || sample.value > known.sample.value {
+            known.sample = sample;
+        }
+    }
+
+    /// How far each machine is behind, where there are others to compare it with.
+    pub fn new_values(&mut self, at: Timestamp) -> Vec<New> {
+        let is_fresh = |value: &&Value| at.since(value.sample.at) <= FRESH_MS;
+        let mut newest: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
+        for ((signal, _), value) in self.values.iter().filter(|(_, value)| is_fresh(value)) {
+            let (most, count) = newest.entry(*signal).or_insert((f64::NEG_INFINITY, 0));
+            *most = most.max(value.sample.value);
+            *count += 1;
+        }
+        for (signal, (most, _)) in &newest {
+            let past = self.newest.entry(*signal).or_default();
+            past.push_back((at, *most));
+            while past.len() > 1 && past.get(1).is_some_and(|(then, _)| at.since(*then) >= ALLOWED_MS) {
+                past.pop_front();
+            }
+        }
+        let fresh = self.values.iter().filter(|(_, value)| is_fresh(value));
+        let behind = fresh.filter_map(|((signal, _), value)| {
+            newest.get(signal).filter(|(_, count)| *count > 1)?;
+            let (_, most) = self.newest.get(signal)?.front()?;
+            Some(New { labels: value.labels.clone(), value: (most - value.sample.value).max(0.0) })
+        });
+        behind.collect()
+    }
+}
