@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod cause;
+pub mod faults;
 pub mod nab;
 pub mod precision;
 pub mod tails;

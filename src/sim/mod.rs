@@ -8,6 +8,7 @@
 pub mod chronicle;
 pub mod cluster;
 pub mod exporter;
+pub mod feed;
 pub mod history;
 pub mod load;
 pub mod pages;

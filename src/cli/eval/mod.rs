@@ -10,6 +10,7 @@ mod limit;
 mod nab;
 mod petshop;
 mod recording;
+mod sim;
 mod table;
 mod tails;
 
@@ -50,6 +51,8 @@ enum What {
     Cause(cause::Cause),
     /// Whether the time to a hard limit is told half of the way, and its interval holds
     Limit(limit::LimitOf),
+    /// Tell the faults of a simulated cluster from its harmless events
+    Sim(sim::Sim),
 }
 
 /// How to measure; the same for all.
@@ -79,6 +82,7 @@ impl Eval {
             What::Tails(tails) => tails.run()?,
             What::Cause(cause) => cause.run()?,
             What::Limit(limit) => limit.run()?,
+            What::Sim(sim) => sim.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

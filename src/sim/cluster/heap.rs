@@ -29,6 +29,8 @@ pub struct Heap {
     pub old_bytes: f64,
     /// Beyond what the load holds: what leaked, or what a client makes it hold.
     pub held_bytes: f64,
+    /// What the last collection of the old generation left.
+    pub left_bytes: f64,
     pub young_count_total: f64,
     pub young_seconds_total: f64,
     pub old_count_total: f64,
@@ -44,6 +46,7 @@ impl Heap {
             young_bytes: 0.0,
             old_bytes: 0.5 * LIVE_BYTES,
             held_bytes: 0.0,
+            left_bytes: LIVE_BYTES,
             young_count_total: 0.0,
             young_seconds_total: 0.0,
             old_count_total: 0.0,
@@ -84,6 +87,7 @@ impl Heap {
             self.old_seconds_total += times * pause;
             paused += times * pause;
             self.old_bytes = live;
+            self.left_bytes = live;
         }
         // Pauses come in lumps; requests feel them over the next seconds.
         let share = (paused / seconds).min(GC_SHARE_MAX);

@@ -117,6 +117,8 @@ pub struct MailboxReadings {
     pub heap_max_bytes: f64,
     pub young_used_bytes: f64,
     pub old_used_bytes: f64,
+    /// What the last collection of the old generation left in it.
+    pub old_left_bytes: f64,
     pub gc_young_count_total: f64,
     pub gc_young_seconds_total: f64,
     pub gc_old_count_total: f64,

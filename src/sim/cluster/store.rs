@@ -380,6 +380,7 @@ impl Store {
         r.heap_committed_bytes = HEAP_BYTES;
         r.young_used_bytes = heap.young_bytes.round();
         r.old_used_bytes = heap.old_bytes.round();
+        r.old_left_bytes = heap.left_bytes.round();
         r.gc_young_count_total = heap.young_count_total;
         r.gc_young_seconds_total = heap.young_seconds_total;
         r.gc_old_count_total = heap.old_count_total;

@@ -115,6 +115,7 @@ fn mailbox(seed: f64) -> MailboxReadings {
         heap_max_bytes: 4e9,
         young_used_bytes: 9e8,
         old_used_bytes: 1.6e9,
+        old_left_bytes: 1.1e9,
         gc_young_count_total: 41_000.0 + seed,
         gc_young_seconds_total: 1_200.5,
         gc_old_count_total: 3.0,

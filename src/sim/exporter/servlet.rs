@@ -57,6 +57,7 @@ pub fn print(mailbox: &MailboxReadings, view: &View, page: &mut impl Page) {
     gauge(page, "jvm_memory_max_bytes", &old, mailbox.heap_max_bytes);
     // Only the old generation has a bound of its own.
     gauge(page, "jvm_memory_max_bytes", &eden, -1.0);
+    gauge(page, "jvm_gc_live_data_size_bytes", &[], mailbox.old_left_bytes);
     gauge(page, "jvm_memory_used_bytes", &old, mailbox.old_used_bytes);
     gauge(page, "jvm_memory_used_bytes", &eden, mailbox.young_used_bytes);
     gauge(page, "jvm_threads_live_threads", &[], mailbox.jvm_threads);
