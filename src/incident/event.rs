@@ -74,8 +74,8 @@ pub struct Incident {
     /// The entity of the first mover.
     pub entity: String,
     pub entities: Vec<String>,
-    /// Where the named fault is thought to have begun: what a remedy is done to.
-    #[serde(default)]
+    /// Where the named fault is thought to have begun: what a remedy is done to. It is told and not kept.
+    #[serde(default, with = "told_only")]
     pub root: Option<String>,
     pub opened_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
@@ -91,6 +91,22 @@ pub struct Incident {
     pub remedy: Option<String>,
     /// One plain sentence with numbers and units.
     pub summary: String,
+}
+
+/// A field of what is told that rows on disk do not have: they were written before there was one.
+mod told_only {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { value.serialize(serializer) } else { serializer.serialize_unit() }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        if deserializer.is_human_readable() {
+            return Option::deserialize(deserializer);
+        }
+        <()>::deserialize(deserializer).map(|()| None)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -107,7 +107,7 @@ fn roles_remedies_and_extensions_refer_to_what_there_is() {
     let twice =
         "evidence: [{ signal: queue, moves: up }, { signal: queue, moves: up }]\n    remedies: [lock]";
     let once = "evidence: [{ signal: queue, moves: up }]\n    remedies: [lock]";
-    check(once, twice, &["28:56: `queue` is a sign twice"]);
+    check(once, twice, &["29:56: `queue` is a sign twice"]);
 }
 
 #[test]
