@@ -278,7 +278,7 @@ fn predict(
 
 /// When users feel a fault that goes as such faults go, and has not been felt by now.
 fn typical_time(fault: &Fault, ranked: &Ranked, now: Timestamp) -> Option<TimeToLimit> {
-    let (shortest, longest) = fault.lead_seconds?;
+    let (shortest, longest) = fault.lead_seconds.filter(|_| ranked.signs.len() > 1)?;
     let after = |seconds: f64| ranked.since.plus_ms((seconds * 1000.0) as i64);
     let elapsed_ms = now.since(ranked.since);
     // What takes longer than such faults do may go on for half as long again.
