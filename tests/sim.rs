@@ -37,6 +37,18 @@ fn a_recording_replays_and_equal_arguments_give_equal_files() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     assert!(errors.contains("recorded 2026-03-02T00:05:00.000Z to 2026-03-03T00:00:00.000Z"), "{errors}");
+
+    // Both recordings below the folder are judged, each by the truth beside it.
+    let mut eval = foreshock();
+    eval.args(["eval", "recording", ".", "--step", "300", "--json"]);
+    let output = eval.current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [all, ours] = [&report["all"], &report["faults"][0]];
+    assert_eq!((&ours["fault"], &ours["runs"], &all["runs"]), (&json!("clamd_stuck"), &json!(2), &json!(2)));
+    let verdict = &report["seeds"][0]["verdicts"][0];
+    assert!(verdict["impact_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{verdict}");
+    assert_eq!(verdict, &report["seeds"][1]["verdicts"][0]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod limit;
 mod nab;
 mod petshop;
 mod recording;
+mod recordings;
 mod sim;
 mod table;
 mod tails;
@@ -53,6 +54,8 @@ enum What {
     Limit(limit::LimitOf),
     /// Tell the faults of a simulated cluster from its harmless events
     Sim(sim::Sim),
+    /// Tell the faults of recordings that have their truth beside them
+    Recording(recordings::Recordings),
 }
 
 /// How to measure; the same for all.
@@ -83,6 +86,7 @@ impl Eval {
             What::Cause(cause) => cause.run()?,
             What::Limit(limit) => limit.run()?,
             What::Sim(sim) => sim.run()?,
+            What::Recording(recordings) => recordings.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,7 @@
 //! `foreshock eval sim`: every fault of a simulated cluster, and weeks without one.
 
-mod report;
-mod trial;
+pub(super) mod report;
+pub(super) mod trial;
 
 use clap::Args;
 

@@ -152,6 +152,9 @@ impl<'r> Report<'r> {
             print_table(&rows)?;
             println!();
         }
+        if self.weeks.is_empty() {
+            return Ok(());
+        }
         let header = ["budget, pages a week", "weeks", "pages a week", "most in a week", "tickets a week"];
         let mut rows = vec![header.map(String::from).to_vec()];
         rows.extend(self.weeks.iter().map(Weeks::row));

@@ -268,7 +268,7 @@ fn impact(mut cluster: Cluster, outbreak: &Outbreak) -> Option<Timestamp> {
 }
 
 /// Incidents that people were told of, at their worst, in order of opening.
-fn told(
+pub fn told(
     events: &[Event],
     begin: Timestamp,
     under: impl Fn(Timestamp, &[String]) -> Option<String>,
