@@ -90,3 +90,38 @@ impl Derived {
         behind.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How far a replica is behind, when it holds what the master had so many seconds ago.
+    fn behind(seconds: i64) -> Vec<f64> {
+        let mut derived = Derived::default();
+        let mut told = Vec::new();
+        for second in (0..600).step_by(15) {
+            let at = Timestamp(second * 1000);
+            for (machine, value) in [(0, second), (1, second - seconds)] {
+                let sample = Sample { at, value: value as f64 };
+                let labels = Labels::new(&[("host", if machine == 0 { "a" } else { "b" })]);
+                derived.values.insert((0, EntityId(machine)), Value { sample, labels });
+            }
+            told = derived.new_values(at).iter().map(|new| new.value).collect();
+        }
+        told
+    }
+
+    #[test]
+    fn what_may_be_on_its_way_is_not_behind_and_the_rest_is() {
+        assert_eq!(behind(30), [0.0, 0.0]);
+        assert_eq!(behind(300), [0.0, 240.0]);
+    }
+
+    #[test]
+    fn a_machine_without_another_is_not_compared() {
+        let mut derived = Derived::default();
+        let sample = Sample { at: Timestamp(0), value: 7.0 };
+        derived.values.insert((0, EntityId(0)), Value { sample, labels: Labels::new(&[("host", "a")]) });
+        assert!(derived.new_values(Timestamp(15_000)).is_empty());
+    }
+}

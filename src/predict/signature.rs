@@ -161,10 +161,14 @@ impl Signatures {
                 x.total_cmp(y).then(b.cmp(a))
             });
             let Some((root, (log, shown))) = best else { continue };
-            let log = log + signature.pace(pace(place, root));
             let since = shown.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
             let signs = shown.iter().map(|m| m.signal).collect();
             ranked.push(Ranked { fault: place, probability: log, signs, root, since });
+        }
+        // A forecast is dear, and only speaks against a fault: those that are far behind are spared it.
+        let best = ranked.iter().map(|r| r.probability).fold(f64::NEG_INFINITY, f64::max);
+        for r in ranked.iter_mut().filter(|r| r.probability >= best - WRONG_PACE_MOST) {
+            r.probability += self.faults[r.fault].pace(pace(r.fault, r.root));
         }
         // Logs that differ by hundreds must not overflow.
         let most = ranked.iter().map(|r| r.probability).fold(libm::log(UNKNOWN_PRIOR), f64::max);
