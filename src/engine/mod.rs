@@ -24,7 +24,7 @@ mod teaching;
 mod tests;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -51,6 +51,9 @@ use shard::{Context, Odd, Shard};
 use view::EngineView;
 
 use crate::incident::View;
+
+/// Counters of one machine that begin anew at once, where a service did.
+const COUNTERS_ANEW: usize = 2;
 
 /// Everything that can reach the engine.
 #[derive(Clone, Debug)]
@@ -252,6 +255,7 @@ impl Engine {
         let odd = self.tick_shards(due);
         let mut findings = self.findings(due.at, &odd);
         findings.retain(|finding| !self.settlement.absorbs(finding));
+        self.incidents.began_anew(due.at, self.began_anew());
         let view =
             EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
         self.incidents.step(due.at, &findings, &view, out);
@@ -266,6 +270,19 @@ impl Engine {
                 self.settlement.retire(series);
             }
         }
+    }
+
+    /// The machines on which a service began anew in this tick: one counter alone may have been set to nothing.
+    fn began_anew(&self) -> Vec<EntityId> {
+        let mut counters: BTreeMap<EntityId, usize> = BTreeMap::new();
+        for series in self.shards.iter().flat_map(|shard| shard.head().began_anew()) {
+            *counters.entry(self.registry.entity(*series)).or_default() += 1;
+        }
+        counters
+            .into_iter()
+            .filter(|(_, counters)| *counters >= COUNTERS_ANEW)
+            .map(|(entity, _)| entity)
+            .collect()
     }
 
     /// What is odd, as incidents want to hear it: in order of entity and labels, which no shard changes.

@@ -120,7 +120,7 @@ fn after_an_incident_the_old_normal_is_normal_and_a_repeat_is_told_as_the_first_
 
 #[test]
 fn a_false_alarm_may_happen_again_and_what_is_stronger_or_another_pages() {
-    for said_after in [10, HOUR - 1] {
+    for said_after in [12, HOUR - 1] {
         let mut site = Site::after_days(settings(), 3);
         site.run(said_after, hour_off);
         let incident = only(&site);

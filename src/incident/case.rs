@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::Thresholds;
 use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
+use super::restart::Restarts;
 use super::watch::Watches;
 use super::{House, View};
 use crate::predict::limit::TimeToLimit;
@@ -20,8 +21,9 @@ use crate::series::registry::{EntityId, SeriesId};
 pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
 const FAULT_PROBABILITY: f64 = 0.5;
-/// What is over within this wakes nobody: a service that is started anew is back by then.
+/// What is over within this wakes nobody where it looks like a fault; and what looks like none, within that.
 const PAGE_AFTER_MS: i64 = 180_000;
+const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// A remedy isn't called while a hypothesis this probable forbids it.
@@ -73,6 +75,8 @@ pub(super) struct Assessment {
     machines: Vec<(EntityId, Arc<str>)>,
     pub prediction: Option<Prediction>,
     pub remedy: Option<String>,
+    /// A machine of the story whose services began anew, and when, while that may be all there is to it.
+    pub restarted: Option<(Arc<str>, Timestamp)>,
 }
 
 impl Assessment {
@@ -138,7 +142,7 @@ impl Case {
     pub fn assess(
         &mut self,
         house: &House,
-        watches: &Watches,
+        (watches, restarts): (&Watches, &Restarts),
         view: &impl View,
         at: Timestamp,
         thresholds: Thresholds,
@@ -153,7 +157,6 @@ impl Case {
         let by_limit = self.tracks.values().any(|track| track.by_limit);
         let silent_sign = story.iter().any(|track| track.moves() == Movement::Silent) && is_named(&ranked);
         let only_silent = is_silence(&story);
-        let lasts = story.iter().any(|t| t.calm == 0 && at.since(t.since) >= PAGE_AFTER_MS);
         if self.opened.is_none() && weight < thresholds.ticket && !by_limit {
             self.peak = self.peak.max(weight);
             return None;
@@ -169,18 +172,19 @@ impl Case {
         // What may as well be an exporter that fails is no ground to act on.
         let remedy = remedy(house, &ranked).filter(|_| !only_silent);
         let machines = machines_of(&story);
+        let restarted = restarted(restarts, at, &story);
+        let wakes_after_ms = if is_sure && named.is_some() { PAGE_AFTER_MS } else { UNKNOWN_PAGE_AFTER_MS };
+        let lasts = story.iter().any(|t| t.calm == 0 && at.since(t.since) >= wakes_after_ms);
+        let is_due = lasts && restarted.is_none() || by_limit;
         self.peak = self.peak.max(weight);
         let severity = if only_silent && !silent_sign && !by_limit {
             Severity::Info
-        } else if (weight >= thresholds.page && !can_wait || impact_soon)
-            && (lasts || by_limit)
-            && !only_silent
-        {
+        } else if (weight >= thresholds.page && !can_wait || impact_soon) && is_due && !only_silent {
             Severity::Page
         } else {
             Severity::Ticket
         };
-        Some(Assessment { severity, machines, ranked, prediction, remedy })
+        Some(Assessment { severity, machines, ranked, prediction, remedy, restarted })
     }
 }
 
@@ -195,6 +199,12 @@ fn is_silence(story: &[&Track]) -> bool {
         story.iter().filter(|t| t.entity == entity && t.moves() == Movement::Silent).count()
     };
     story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
+}
+
+/// The machine whose services began anew as the story began.
+fn restarted(restarts: &Restarts, at: Timestamp, story: &[&Track]) -> Option<(Arc<str>, Timestamp)> {
+    let since = story.first()?.since;
+    story.iter().find_map(|t| Some((t.entity_name.clone(), restarts.explains(at, t.entity, since)?)))
 }
 
 /// The machines of a story, in the order in which they moved.

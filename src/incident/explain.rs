@@ -1,7 +1,7 @@
 //! The sentence that a person reads first: what, where, how unusual, since when, what will happen when.
 
 use super::House;
-use super::event::Prediction;
+use super::case::Assessment;
 use super::mover::Track;
 use crate::predict::pack::{Fault, Movement};
 use crate::sample::{Labels, Timestamp};
@@ -18,18 +18,16 @@ pub(super) fn summary(
     at: Timestamp,
     story: &[&Track],
     fault: Option<(&Fault, f64)>,
-    prediction: Option<&Prediction>,
+    assessment: &Assessment,
 ) -> String {
-    let Some((first, others)) = story.split_first() else { return String::new() };
-    let mut text = format!("{}: {}", place(first), course(house, at, first));
-    if !others.is_empty() {
-        text.push_str(", then ");
-        text.push_str(&also(house, others));
+    let mut text = past(house, at, story);
+    if let Some((machine, began)) = &assessment.restarted {
+        text.push_str(&format!("; {machine} began anew at {}", clock(*began, at)));
     }
     if let Some((fault, probability)) = fault {
         text.push_str(&format!("; looks like {} ({:.0} %)", fault.name, probability * 100.0));
     }
-    if let Some(p) = prediction {
+    if let Some(p) = &assessment.prediction {
         let when = if p.impact_at <= at {
             " by now".to_owned()
         } else if p.earliest == p.latest {
@@ -45,7 +43,13 @@ pub(super) fn summary(
 
 /// What it was about, once it is over.
 pub(super) fn past(house: &House, at: Timestamp, story: &[&Track]) -> String {
-    summary(house, at, story, None, None)
+    let Some((first, others)) = story.split_first() else { return String::new() };
+    let mut text = format!("{}: {}", place(first), course(house, at, first));
+    if !others.is_empty() {
+        text.push_str(", then ");
+        text.push_str(&also(house, others));
+    }
+    text
 }
 
 /// `14 min`, `2 h 5 min`, `3 d 4 h`.

@@ -133,7 +133,7 @@ fn describe(house: &House, at: Timestamp, case: &Case, assessment: &Assessment) 
         movers: movers(house, &story),
         prediction: assessment.prediction.clone(),
         remedy: assessment.remedy.clone(),
-        summary: explain::summary(house, at, &story, fault, assessment.prediction.as_ref()),
+        summary: explain::summary(house, at, &story, fault, assessment),
     })
 }
 

@@ -21,6 +21,7 @@ mod id;
 mod lifecycle;
 mod mover;
 mod quiet;
+mod restart;
 mod routine;
 #[cfg(test)]
 mod scenarios;
@@ -199,6 +200,11 @@ impl Incidents {
     /// Forgets a series of this name that is gone for good; an open incident keeps its mover.
     pub fn retire(&mut self, series: SeriesId, name: &str) {
         self.state.retire(series, name);
+    }
+
+    /// Services of these machines began anew in this tick; to be told before `step`.
+    pub fn began_anew(&mut self, at: Timestamp, machines: Vec<EntityId>) {
+        self.state.restarts.take(at, machines);
     }
 
     /// One tick, after all shards. `findings` are in order of (entity name, labels), one a series.

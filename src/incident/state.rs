@@ -12,6 +12,7 @@ use super::flap::Flaps;
 use super::habit::Habits;
 use super::mover::Track;
 use super::quiet::Quiet;
+use super::restart::Restarts;
 use super::routine::Hour;
 use super::watch::Watches;
 use super::{
@@ -34,6 +35,7 @@ pub struct IncidentState {
     past: Past,
     feedback: Feedback,
     flaps: Flaps,
+    pub(super) restarts: Restarts,
     #[serde(skip)]
     pub(super) quiet: Quiet,
     /// By the order in which they began.
@@ -164,7 +166,10 @@ impl IncidentState {
             if case.is_paused(house) {
                 continue;
             }
-            let Some(assessment) = case.assess(house, &self.watches, view, at, thresholds) else { continue };
+            let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, thresholds)
+            else {
+                continue;
+            };
             if case.opened.is_some() {
                 if is_calm(house, at, view, (&self.watches, &self.flaps), case) {
                     out.extend(lifecycle::resolve(house, at, case, ""));

@@ -65,6 +65,9 @@ pub struct Head {
     swept_seconds: u64,
     /// By `Why`.
     nothing: [u64; Why::ALL.len()],
+    /// Counters that began anew in this tick.
+    #[serde(skip)]
+    began_anew: Vec<SeriesId>,
 }
 
 impl Head {
@@ -78,12 +81,14 @@ impl Head {
             active_seconds: 0,
             swept_seconds: 0,
             nothing: [0; Why::ALL.len()],
+            began_anew: Vec::new(),
         }
     }
 
     /// Takes in what arrived for this shard at the tick `at`: sorted by series and time, as `Due` has it.
     pub fn ingest(&mut self, at: Timestamp, arrivals: &[Arrival], registry: &Registry) {
         self.now = at;
+        self.began_anew.clear();
         if arrivals.is_empty() {
             return;
         }
@@ -159,6 +164,9 @@ impl Head {
             (Cleaned::Gone, None) => drop(promoted.pop_if(|(last, _)| *last == place)),
             (Cleaned::Nothing(why), home) => {
                 self.nothing[why as usize] += 1;
+                if why == Why::Reset {
+                    self.began_anew.push(arrival.series);
+                }
                 if why == Why::Turned {
                     self.leave(home);
                     self.series[place].home = None;
@@ -262,6 +270,11 @@ impl Head {
 
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
+    }
+
+    /// Counters that began anew in the last tick.
+    pub fn began_anew(&self) -> &[SeriesId] {
+        &self.began_anew
     }
 
     /// Samples that yielded no value, by reason.
