@@ -52,8 +52,8 @@ use view::EngineView;
 
 use crate::incident::View;
 
-/// Counters of one machine that begin anew at once, where a service did.
-const COUNTERS_ANEW: usize = 2;
+/// Counters of one machine that are reset at once where a service restarted.
+const COUNTERS_RESET: usize = 2;
 
 /// Everything that can reach the engine.
 #[derive(Clone, Debug)]
@@ -255,7 +255,7 @@ impl Engine {
         let odd = self.tick_shards(due);
         let mut findings = self.findings(due.at, &odd);
         findings.retain(|finding| !self.settlement.absorbs(finding));
-        self.incidents.began_anew(due.at, self.began_anew());
+        self.incidents.restarted(due.at, self.restarted());
         let view =
             EngineView { shards: &self.shards, registry: &self.registry, local_time: &self.local_time };
         self.incidents.step(due.at, &findings, &view, out);
@@ -272,15 +272,15 @@ impl Engine {
         }
     }
 
-    /// The machines on which a service began anew in this tick: one counter alone may have been set to nothing.
-    fn began_anew(&self) -> Vec<EntityId> {
+    /// The machines on which a service restarted in this tick: one counter alone may have been set to nothing.
+    fn restarted(&self) -> Vec<EntityId> {
         let mut counters: BTreeMap<EntityId, usize> = BTreeMap::new();
-        for series in self.shards.iter().flat_map(|shard| shard.head().began_anew()) {
+        for series in self.shards.iter().flat_map(|shard| shard.head().counters_reset()) {
             *counters.entry(self.registry.entity(*series)).or_default() += 1;
         }
         counters
             .into_iter()
-            .filter(|(_, counters)| *counters >= COUNTERS_ANEW)
+            .filter(|(_, counters)| *counters >= COUNTERS_RESET)
             .map(|(entity, _)| entity)
             .collect()
     }

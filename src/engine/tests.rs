@@ -143,3 +143,31 @@ fn an_incident_taken_back_is_not_cleared_by_silence() {
     assert_eq!(engine.incidents().iter().filter(|open| open.id == incident.id).count(), 1);
     assert!(!engine.take_back(&incident, (incident.opened_at, 0)), "what is open is open once");
 }
+
+/// One host's page: three counters that restart at row 600, or one of them, and two gauges that stray from then on.
+fn restarting(row: i64, restart: usize) -> Input {
+    let mut batch = Batch::new("scrape:host0".into());
+    let at = Timestamp(row * STEP_MS);
+    for counter in 0..3 {
+        let began = if row >= 600 && counter < restart { 600 } else { -10_000 };
+        let labels =
+            &mut [("__name__", ["a_total", "b_total", "c_total"][counter]), ("instance", "host0:9100")];
+        batch.push(labels, ValueKind::Counter, at, (row - began) as f64 * 30.0);
+    }
+    for gauge in 0..2 {
+        let strays = if row >= 600 { 20.0 } else { 0.0 };
+        let labels = &mut [("__name__", ["x", "y"][gauge]), ("instance", "host0:9100")];
+        batch.push(labels, ValueKind::Gauge, at, 100.0 + noise(0, gauge, row) + strays);
+    }
+    Input::Samples(batch)
+}
+
+#[test]
+fn counters_that_are_reset_at_once_are_a_restart_and_one_alone_is_none() {
+    for (counters, is_restart) in [(0, false), (1, false), (2, true), (3, true)] {
+        let mut engine = Engine::new(settings(2));
+        let events = tell(&mut engine, (0..640).map(|row| restarting(row, counters)));
+        let summary = &events[0].incident.as_ref().unwrap().summary;
+        assert_eq!(summary.contains("host0 restarted at"), is_restart, "{counters}: {summary}");
+    }
+}

@@ -75,7 +75,7 @@ pub(super) struct Assessment {
     machines: Vec<(EntityId, Arc<str>)>,
     pub prediction: Option<Prediction>,
     pub remedy: Option<String>,
-    /// A machine of the story whose services began anew, and when, while that may be all there is to it.
+    /// A machine of the story whose services restarted, and when, while that may be all there is to it.
     pub restarted: Option<(Arc<str>, Timestamp)>,
 }
 
@@ -201,10 +201,13 @@ fn is_silence(story: &[&Track]) -> bool {
     story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
 }
 
-/// The machine whose services began anew as the story began.
+/// The machine whose services restarted as the story began.
 fn restarted(restarts: &Restarts, at: Timestamp, story: &[&Track]) -> Option<(Arc<str>, Timestamp)> {
     let since = story.first()?.since;
-    story.iter().find_map(|t| Some((t.entity_name.clone(), restarts.explains(at, t.entity, since)?)))
+    story.iter().find_map(|t| {
+        let restarted = restarts.explains(at, t.entity, since)?;
+        Some((t.entity_name.clone(), restarted))
+    })
 }
 
 /// The machines of a story, in the order in which they moved.

@@ -21,8 +21,8 @@ pub(super) fn summary(
     assessment: &Assessment,
 ) -> String {
     let mut text = past(house, at, story);
-    if let Some((machine, began)) = &assessment.restarted {
-        text.push_str(&format!("; {machine} began anew at {}", clock(*began, at)));
+    if let Some((machine, restarted)) = &assessment.restarted {
+        text.push_str(&format!("; {machine} restarted at {}", clock(*restarted, at)));
     }
     if let Some((fault, probability)) = fault {
         text.push_str(&format!("; looks like {} ({:.0} %)", fault.name, probability * 100.0));

@@ -202,8 +202,8 @@ impl Incidents {
         self.state.retire(series, name);
     }
 
-    /// Services of these machines began anew in this tick; to be told before `step`.
-    pub fn began_anew(&mut self, at: Timestamp, machines: Vec<EntityId>) {
+    /// Services of these machines restarted in this tick; to be told before `step`.
+    pub fn restarted(&mut self, at: Timestamp, machines: Vec<EntityId>) {
         self.state.restarts.take(at, machines);
     }
 

@@ -1,7 +1,7 @@
-//! Machines whose services began anew: caches are cold, clients come back, counters start at nothing.
+//! Machines whose services restarted: caches are cold, clients come back, counters start at nothing.
 //!
-//! Most of that is over within a quarter of an hour, whoever started them anew, and whatever still strays then is worth a
-//! page. A service that begins anew again and again has had its quarter of an hour with the first time.
+//! Most of that is over within a quarter of an hour, whoever restarted them, and whatever still strays then is worth a
+//! page. A service that restarts again and again has had its quarter of an hour with the first time.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use crate::sample::Timestamp;
 use crate::series::registry::EntityId;
 
-/// For so long what strays may be the beginning.
+/// For so long what strays may be the restart.
 const SETTLES_MS: i64 = 900_000;
 /// What moved so long before was the way down: sessions that are drained, a service that is not read any more.
 const DOWN_MS: i64 = 300_000;
 
-/// By machine, the time of its first beginning of late and of its last.
+/// By machine, the time of its first restart of late and of its last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Restarts {
     machines: BTreeMap<EntityId, (Timestamp, Timestamp)>,
 }
 
 impl Restarts {
-    /// These began anew now.
+    /// These restarted now.
     pub fn take(&mut self, at: Timestamp, machines: impl IntoIterator<Item = EntityId>) {
         self.machines.retain(|_, (_, last)| at.since(*last) <= SETTLES_MS);
         for machine in machines {
@@ -31,7 +31,7 @@ impl Restarts {
         }
     }
 
-    /// When the machine began anew, if what has moved since `since` on it may still be for that.
+    /// When the machine restarted, if what has moved since `since` on it may still be for that.
     pub fn explains(&self, at: Timestamp, machine: EntityId, since: Timestamp) -> Option<Timestamp> {
         let (first, _) = self.machines.get(&machine)?;
         let is_of_it = since.since(*first) >= -DOWN_MS;
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_explains_a_quarter_of_an_hour_and_the_way_down() {
+    fn a_restart_explains_a_quarter_of_an_hour_and_the_way_down() {
         let mut restarts = Restarts::default();
         restarts.take(minute(100), [EntityId(1)]);
         let explains = |at, machine, since| restarts.explains(minute(at), EntityId(machine), minute(since));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_again_and_again_explains_no_more_than_once() {
+    fn what_restarts_again_and_again_explains_no_more_than_once() {
         let mut restarts = Restarts::default();
         (100..130).step_by(5).for_each(|at| restarts.take(minute(at), [EntityId(1)]));
         assert_eq!(restarts.explains(minute(126), EntityId(1), minute(124)), None);

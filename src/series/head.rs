@@ -65,9 +65,9 @@ pub struct Head {
     swept_seconds: u64,
     /// By `Why`.
     nothing: [u64; Why::ALL.len()],
-    /// Counters that began anew in this tick.
+    /// Counters that were reset in this tick.
     #[serde(skip)]
-    began_anew: Vec<SeriesId>,
+    counters_reset: Vec<SeriesId>,
 }
 
 impl Head {
@@ -81,14 +81,14 @@ impl Head {
             active_seconds: 0,
             swept_seconds: 0,
             nothing: [0; Why::ALL.len()],
-            began_anew: Vec::new(),
+            counters_reset: Vec::new(),
         }
     }
 
     /// Takes in what arrived for this shard at the tick `at`: sorted by series and time, as `Due` has it.
     pub fn ingest(&mut self, at: Timestamp, arrivals: &[Arrival], registry: &Registry) {
         self.now = at;
-        self.began_anew.clear();
+        self.counters_reset.clear();
         if arrivals.is_empty() {
             return;
         }
@@ -165,7 +165,7 @@ impl Head {
             (Cleaned::Nothing(why), home) => {
                 self.nothing[why as usize] += 1;
                 if why == Why::Reset {
-                    self.began_anew.push(arrival.series);
+                    self.counters_reset.push(arrival.series);
                 }
                 if why == Why::Turned {
                     self.leave(home);
@@ -272,9 +272,9 @@ impl Head {
         self.series.is_empty()
     }
 
-    /// Counters that began anew in the last tick.
-    pub fn began_anew(&self) -> &[SeriesId] {
-        &self.began_anew
+    /// Counters that were reset in the last tick.
+    pub fn counters_reset(&self) -> &[SeriesId] {
+        &self.counters_reset
     }
 
     /// Samples that yielded no value, by reason.
