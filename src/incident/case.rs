@@ -10,7 +10,7 @@ use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
 use super::watch::Watches;
-use super::{House, View};
+use super::{Finding, House, View};
 use crate::predict::limit::TimeToLimit;
 use crate::predict::pack::{Fault, Limit, Movement, Urgency};
 use crate::predict::signature::{Moved, Ranked};
@@ -26,6 +26,8 @@ const PAGE_AFTER_MS: i64 = 180_000;
 const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
+/// An incident that has gathered no mover for so long is a story that goes on by itself.
+const GATHERS_MS: i64 = 3_600_000;
 /// A remedy isn't called while a hypothesis this probable forbids it.
 const FORBIDS_PROBABILITY: f64 = 0.1;
 
@@ -113,6 +115,18 @@ impl Case {
 
     pub fn has(&self, entity: EntityId) -> bool {
         self.tracks.values().any(|track| track.entity == entity)
+    }
+
+    /// Whether what begins to move now may be of this story: it still gathers movers, or that is a sign of what it is.
+    pub fn takes(&self, house: &House, mover: &Finding) -> bool {
+        let real = self.tracks.values().chain(&self.gone).filter(|track| track.is_real());
+        let newest = real.map(|track| track.since).max();
+        let told = self.opened.as_ref().and_then(|opened| opened.incident.fault.as_deref());
+        let is_sign = || {
+            let fault = house.table.faults().iter().position(|fault| Some(fault.name.as_str()) == told);
+            fault.zip(mover.signal).is_some_and(|(fault, s)| house.signatures.is_sign_of(fault, s.signal))
+        };
+        newest.is_none_or(|newest| mover.at.since(newest) <= GATHERS_MS) || is_sign()
     }
 
     /// Whether all of it is on entities in maintenance.

@@ -1,16 +1,17 @@
 //! Which movers are one incident: those of one entity, and those of entities that break together.
 //!
-//! A series joins the case of its own entity at once. Two cases become one only when both hold real movers
+//! A series joins the case of its own entity at once, but for an incident that has gathered nothing new for an hour: a
+//! volume that fills for days is not what a newsletter does to the same host meanwhile. Such an incident takes only what
+//! its fault shows in. Two cases become one only when both hold real movers
 //! that began near in time and are linked: the same signal the same way, one role, or one fault that shows
 //! in both. So chance movers never tie machines together.
 
 use std::collections::BTreeMap;
 
-use super::House;
+use super::{Finding, House};
 use super::case::Case;
 use super::mover::Track;
 use crate::sample::Timestamp;
-use crate::series::registry::EntityId;
 
 /// Movers of one incident begin within this of each other, or within so many steps.
 const WINDOW_MS: i64 = 600_000;
@@ -20,10 +21,11 @@ const ANY_MACHINE: &str = "host";
 /// Real cases that are compared with each other at one tick.
 const COMPARED_MAX: usize = 64;
 
-/// The case that a mover of this entity joins: an open incident first, then the oldest.
-pub(super) fn case_of(cases: &BTreeMap<u64, Case>, entity: EntityId) -> Option<u64> {
-    let own = || cases.iter().filter(|(_, case)| case.has(entity));
-    own().find(|(_, case)| case.opened.is_some()).or_else(|| own().next()).map(|(number, _)| *number)
+/// The case of its entity that a mover joins: an open incident whose story it may be, then the oldest that is not open.
+pub(super) fn case_of(cases: &BTreeMap<u64, Case>, house: &House, mover: &Finding) -> Option<u64> {
+    let own = || cases.iter().filter(|(_, case)| case.has(mover.entity));
+    let open = own().find(|(_, case)| case.opened.is_some() && case.takes(house, mover));
+    open.or_else(|| own().find(|(_, case)| case.opened.is_none())).map(|(number, _)| *number)
 }
 
 /// Joins linked cases, younger into older; an incident that is open is never joined to another.

@@ -114,7 +114,7 @@ impl IncidentState {
             self.drops.movers += 1;
             return;
         }
-        let number = correlate::case_of(&self.cases, finding.entity).unwrap_or_else(|| {
+        let number = correlate::case_of(&self.cases, house, finding).unwrap_or_else(|| {
             self.next_case += 1;
             self.next_case
         });

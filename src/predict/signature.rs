@@ -190,6 +190,11 @@ impl Signatures {
         self.faults.iter().any(|fault| fault.signs.iter().any(is))
     }
 
+    /// Whether the fault of this place shows in a signal.
+    pub fn is_sign_of(&self, fault: usize, signal: u16) -> bool {
+        self.faults[fault].signs.iter().any(|sign| sign.signal == signal)
+    }
+
     /// Whether one fault shows in both signals, so that machines may break together by it.
     pub fn are_linked(&self, one: u16, other: u16) -> bool {
         let has = |s: &Signature, signal| s.signs.iter().any(|sign| sign.signal == signal);
