@@ -66,6 +66,7 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
         Some(impact) => impact.plus_ms((AFTER_SECONDS * 1000.0) as i64),
         None => Timestamp(i64::MAX),
     };
+    let over = over(events);
     let in_time: Vec<_> = of_it.iter().filter(|(at, _)| *at <= end).copied().collect();
     let is_early = |at: Timestamp| truth.impact.is_none_or(|impact| at < impact);
     let detected = in_time.first().map(|(at, _)| since_onset(*at));
@@ -73,7 +74,7 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
     // What stands when users begin to feel it, or a little later where nothing stood.
     let last = in_time.iter().rfind(|(at, _)| truth.has_lead && is_early(*at));
     let decided_at = last.or(in_time.last()).map(|(at, _)| *at);
-    let decided = decided_at.and_then(|at| standing(&in_time, at));
+    let decided = decided_at.and_then(|at| standing(&in_time, &over, at));
     let first_fault = decided.and_then(|incident| incident.hypotheses.first()).map(|h| h.fault.clone());
     let remedy = decided.and_then(|incident| incident.remedy.clone());
     let is_right = |remedy: &String| truth.right.contains(remedy);
@@ -95,7 +96,7 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
             let remedy = event.incident.as_ref().and_then(|incident| incident.remedy.as_ref());
             event.at >= truth.onset && remedy.is_some_and(|remedy| truth.wrong.contains(remedy))
         }),
-        half_way: half_way(truth, &of_it),
+        half_way: half_way(truth, &of_it, &over),
         severity: decided.map(|incident| incident.severity),
         summary: decided.map(|incident| incident.summary.clone()),
     }
@@ -111,22 +112,38 @@ fn of<'e>(truth: &FaultTruth, event: &'e Event) -> Option<(Timestamp, &'e Incide
     (event.at > truth.onset && is_there && moved).then_some((event.at, incident))
 }
 
-/// The gravest incident as it was told last at `at`; of equals the one with the surer hypothesis.
-fn standing<'e>(told: &[(Timestamp, &'e Incident)], at: Timestamp) -> Option<&'e Incident> {
+/// When each incident that is over was resolved.
+fn over(events: &[Event]) -> BTreeMap<&str, Timestamp> {
+    let resolved = events.iter().filter(|event| event.event == EventKind::Resolved);
+    resolved.filter_map(|event| Some((event.incident.as_ref()?.id.as_str(), event.at))).collect()
+}
+
+/// The gravest incident of those open at `at`, as it was told last; of equals the one with the surer hypothesis.
+fn standing<'e>(
+    told: &[(Timestamp, &'e Incident)],
+    over: &BTreeMap<&str, Timestamp>,
+    at: Timestamp,
+) -> Option<&'e Incident> {
     let mut last: BTreeMap<&str, &Incident> = BTreeMap::new();
     for (_, incident) in told.iter().filter(|(told_at, _)| *told_at <= at) {
-        last.insert(&incident.id, incident);
+        if over.get(incident.id.as_str()).is_none_or(|over| *over > at) {
+            last.insert(&incident.id, incident);
+        }
     }
     let sure = |incident: &Incident| incident.hypotheses.first().map_or(0.0, |h| h.probability);
     last.into_values().max_by(|a, b| a.severity.cmp(&b.severity).then(sure(a).total_cmp(&sure(b))))
 }
 
-fn half_way(truth: &FaultTruth, of_it: &[(Timestamp, &Incident)]) -> Option<HalfWay> {
+fn half_way(
+    truth: &FaultTruth,
+    of_it: &[(Timestamp, &Incident)],
+    over: &BTreeMap<&str, Timestamp>,
+) -> Option<HalfWay> {
     let impact = truth.impact?;
     let left_ms = impact.since(truth.onset) / 2;
     let half = truth.onset.plus_ms(left_ms);
     let before: Vec<_> = of_it.iter().filter(|(at, _)| *at <= half).copied().collect();
-    let p: &Prediction = standing(&before, half)?.prediction.as_ref()?;
+    let p: &Prediction = standing(&before, over, half)?.prediction.as_ref()?;
     let width = p.latest.since(p.earliest) as f64 / left_ms.max(1) as f64;
     Some(HalfWay { covers: (p.earliest..=p.latest).contains(&impact), width })
 }
@@ -228,5 +245,21 @@ mod tests {
     fn a_forbidden_remedy_counts_whenever_it_is_proposed() {
         let verdict = judge(&truth(), &[told(80, "remote_outage", Some("flush_queue"), None)]);
         assert!(verdict.forbidden);
+    }
+
+    #[test]
+    fn what_is_over_stands_no_more() {
+        let mut other = told(11, "storage_latency", None, None);
+        let mut resolved = told(14, "storage_latency", None, None);
+        resolved.event = EventKind::Resolved;
+        for event in [&mut other, &mut resolved] {
+            let incident = event.incident.as_mut().unwrap();
+            incident.id = "b".into();
+            incident.hypotheses[0].probability = 0.9;
+        }
+        let own = told(20, "clamd_stuck", None, None);
+        let first = |events: &[Event]| judge(&truth(), events).first_fault.unwrap();
+        assert_eq!(first(&[other.clone(), own.clone()]), "storage_latency", "the surer");
+        assert_eq!(first(&[other, resolved, own]), "clamd_stuck");
     }
 }

@@ -124,7 +124,10 @@ impl Case {
         let told = self.opened.as_ref().and_then(|opened| opened.incident.fault.as_deref());
         let is_sign = || {
             let fault = house.table.faults().iter().position(|fault| Some(fault.name.as_str()) == told);
-            fault.zip(mover.signal).is_some_and(|(fault, s)| house.signatures.is_sign_of(fault, s.signal))
+            let moves = Track::begin(mover).moves();
+            fault
+                .zip(mover.signal)
+                .is_some_and(|(fault, s)| house.signatures.is_sign_of(fault, s.signal, moves))
         };
         newest.is_none_or(|newest| mover.at.since(newest) <= GATHERS_MS) || is_sign()
     }

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, House};
 use super::case::Case;
 use super::mover::Track;
+use super::{Finding, House};
 use crate::sample::Timestamp;
 
 /// Movers of one incident begin within this of each other, or within so many steps.

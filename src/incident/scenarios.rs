@@ -500,3 +500,25 @@ fn what_nothing_known_explains_pages_after_ten_minutes_and_after_a_restart_a_lit
     assert!((60..=64).contains(&paged), "{paged}");
     assert!(summary.contains("web1 restarted at"), "{summary}");
 }
+
+#[test]
+fn what_begins_hours_into_an_incident_and_is_no_sign_of_its_fault_is_another() {
+    let mut site = mail_host();
+    let stuck = |place| match place {
+        ACTIVE => 90.0,
+        IDLE => -8.0,
+        SCAN_QUEUE => 30.0,
+        _ => 0.0,
+    };
+    site.ticks(300, |place| Some(stuck(place)));
+    assert_eq!(site.last().fault.as_deref(), Some("clamd_stuck"));
+    // The processor has more to do, which is no sign of it; less would be.
+    site.ticks(40, |place| Some(if place == CPU { 20.0 } else { stuck(place) }));
+    let movers = |incident: &Incident| -> Vec<String> {
+        incident.movers.iter().map(|mover| mover.series.name().to_owned()).collect()
+    };
+    let open: Vec<Vec<String>> = site.incidents.open().map(movers).collect();
+    assert_eq!(open.len(), 2, "{open:#?}");
+    assert!(!open[0].contains(&"node_cpu_seconds_total".into()), "{open:#?}");
+    assert_eq!(open[1], ["node_cpu_seconds_total"]);
+}

@@ -190,9 +190,9 @@ impl Signatures {
         self.faults.iter().any(|fault| fault.signs.iter().any(is))
     }
 
-    /// Whether the fault of this place shows in a signal.
-    pub fn is_sign_of(&self, fault: usize, signal: u16) -> bool {
-        self.faults[fault].signs.iter().any(|sign| sign.signal == signal)
+    /// Whether the fault of this place shows in a signal that moves so.
+    pub fn is_sign_of(&self, fault: usize, signal: u16, moves: Movement) -> bool {
+        self.faults[fault].signs.iter().any(|sign| sign.signal == signal && sign.moves == moves)
     }
 
     /// Whether one fault shows in both signals, so that machines may break together by it.
