@@ -256,10 +256,10 @@ fn what_the_clock_had_found_is_found_again_before_it_is_called_lost() {
     fleet::produce(&producer, now..now + 8, &(now + 4..now + 8));
     let incidents = |foreshock: &Foreshock| foreshock.json("/api/v1/incidents")["incidents"].clone();
     wait_until("incidents", SOON, || !incidents(&foreshock).as_array().unwrap().is_empty());
-    // Movers may still join them while the clock brings the last ticks.
+    // Movers may still join them while the clock brings the last ticks, which lateness holds back for eight seconds.
     let mut before = incidents(&foreshock);
     wait_until("nothing more is told", SOON, || {
-        std::thread::sleep(Duration::from_secs(3));
+        std::thread::sleep(Duration::from_secs(6));
         std::mem::replace(&mut before, incidents(&foreshock)) == before
     });
     let open = before.as_array().unwrap().len() as f64;
