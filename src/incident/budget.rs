@@ -3,35 +3,29 @@
 //! A case's weight is compared with a threshold, and the threshold stands where
 //!
 //! ```text
-//! (past cases at least as heavy + a week's worth of what chance gives) / (weeks watched + one week)
+//! (past cases at least as heavy + what chance gives in w weeks) / (weeks watched + w)
 //! ```
 //!
-//! meets the budget. Chance: a weight is in decades, so that of one series passes w in a share of `10^-w` of its runs,
+//! meets the budget. At first w is one week, and it shrinks as more is watched: what chance gave in weeks that nobody saw
+//! would lend its quiet to a site that has none. Chance: a weight is in decades, so that of one series passes w in a share of `10^-w` of its runs,
 //! of about twenty values each. What moves on one host is not independent, which is taken for two fifths of the decades. So
 //! a site begins with a threshold from the number of looks alone, and its own past takes over within weeks.
 //!
-//! The past seldom reaches as far as the budget: who wants one page a month and was watched for two weeks asks for a
-//! weight that has not been seen. The heaviest twenty cases have an exponential tail, as sums of decades do, and beyond
-//! them it goes on, at the scale that their median tells, since one huge case says little of others (it counts for
-//! itself); what twenty know of its scale is uncertain, so the predictive distribution is taken (with the scale unknown it
-//! is a Lomax: Geisser 1993), which asks for a little more than the estimate would.
+//! How the past is counted, and how it goes on beyond what it has seen, says `tally`.
 //!
 //! All that is an estimate, so a slow loop watches what really fired: each false ticket or page raises what the next one
 //! takes, and quiet time lowers it, at a rate that holds still where the budget is just used up (Robbins and Monro
 //! 1951). For pages it only ever raises: a page that nobody needed to get is no loss.
 //!
-//! Cases that began in one hour are one event, of which the heaviest counts: a tail is that of independent exceedances
-//! (Davison and Smith 1990).
-//!
-//! A case in which several signs of a known fault agreed, or that a person took on, was no false alarm and isn't
-//! counted.
-
-use std::collections::BTreeMap;
+//! A case that users felt, or that a person took on, was no false alarm and isn't counted. One in which several signs of
+//! a known fault agreed is counted for pages: what looks like a fault each night, and hurts nobody, is no reason to wake
+//! someone each night, and still one to look at by day.
 
 use serde::{Deserialize, Serialize};
 
 use super::case::USUAL_RARITY;
 use super::event::Severity;
+use super::tally::Tally;
 use crate::sample::Timestamp;
 
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
@@ -41,11 +35,6 @@ const INDEPENDENT: f64 = 0.54;
 const RUN_VALUES: f64 = 20.0;
 /// What no site should hear of stays below this. On a new site a lone value of a surprise of seven weighs as much.
 const THRESHOLD_MIN: f64 = 4.0;
-/// Cases whose weights say how the tail goes on, and how few say nothing.
-const TAIL_CASES: f64 = 20.0;
-const TAIL_CASES_MIN: f64 = 5.0;
-const BIN: f64 = 0.5;
-const BINS: usize = 512;
 /// The past counts half after this.
 const HALF_LIFE_WEEKS: f64 = 8.0;
 /// What one that fired raises, and how far the loop goes either way.
@@ -54,9 +43,6 @@ const LOOP_DOWN_MAX: f64 = 6.0;
 const LOOP_UP_MAX: f64 = 6.0;
 /// Before a site's days are known everything is odd, which says nothing of later.
 const STRANGE_WEEKS: f64 = 3.0 / 7.0;
-const HOUR_MS: i64 = 3_600_000;
-/// Hours whose heaviest case is known: people say what it was within days.
-const HOURS: usize = 512;
 /// A longer silence was not watched.
 const GAP_MS_MAX: i64 = 3_600_000;
 
@@ -74,17 +60,22 @@ pub(super) struct Thresholds {
     pub page: f64,
 }
 
-fn bin(weight: f64) -> usize {
-    ((weight / BIN) as usize).min(BINS - 1)
+/// As what a case counts that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Counts {
+    /// It was no false alarm.
+    Not,
+    /// It looked like a fault that nobody felt: against pages.
+    AsUnfelt,
+    /// It meant nothing.
+    AsFalse,
 }
 
 /// How heavy past cases were that meant nothing, and for how long that was watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Past {
-    /// Cases by weight, in bins of `BIN`; the last bin is open. Of those that began in one hour, the heaviest.
-    cases: Vec<f64>,
-    /// The heaviest of the last hours.
-    hours: BTreeMap<i64, f64>,
+    tickets: Tally,
+    pages: Tally,
     weeks: f64,
     newest: Option<Timestamp>,
     /// Weeks since the beginning that were watched; they do not fade.
@@ -96,8 +87,8 @@ pub(super) struct Past {
 impl Default for Past {
     fn default() -> Self {
         Past {
-            cases: vec![0.0; BINS],
-            hours: BTreeMap::new(),
+            tickets: Tally::default(),
+            pages: Tally::default(),
             weeks: 0.0,
             newest: None,
             age_weeks: 0.0,
@@ -129,115 +120,59 @@ impl Past {
         *page = (*page - LOOP_STEP * budget.pages_per_week * weeks).max(0.0);
         let keep = libm::exp2(-weeks / HALF_LIFE_WEEKS);
         self.weeks = self.weeks * keep + weeks;
-        for count in &mut self.cases {
-            *count *= keep;
+        self.tickets.fade(keep);
+        self.pages.fade(keep);
+    }
+
+    /// A case of this weight has ended and meant nothing, as far as `counts` says.
+    pub fn record(&mut self, weight: f64, began: Timestamp, counts: Counts) {
+        if self.age_weeks >= STRANGE_WEEKS {
+            self.of(counts).for_each(|tally| tally.add(weight, began));
         }
     }
 
-    /// A case of this weight has ended and meant nothing.
-    pub fn record(&mut self, weight: f64, began: Timestamp) {
-        if self.age_weeks < STRANGE_WEEKS {
-            return;
-        }
-        let hour = began.0.div_euclid(HOUR_MS);
-        if self.hours.get(&hour).is_some_and(|heaviest| *heaviest >= weight) {
-            return;
-        }
-        if let Some(lighter) = self.hours.insert(hour, weight) {
-            self.cases[bin(lighter)] = (self.cases[bin(lighter)] - 1.0).max(0.0);
-        }
-        if self.hours.len() > HOURS {
-            self.hours.pop_first();
-        }
-        self.cases[bin(weight)] += 1.0;
+    fn of(&mut self, counts: Counts) -> impl Iterator<Item = &mut Tally> {
+        let tickets = (counts == Counts::AsFalse).then_some(&mut self.tickets);
+        let pages = (counts != Counts::Not).then_some(&mut self.pages);
+        tickets.into_iter().chain(pages)
     }
 
-    /// People were told of a case, and it meant nothing.
-    pub fn fire(&mut self, told: Severity) {
-        self.move_loop(told, LOOP_STEP);
+    /// People were told of a case, and it meant nothing, as far as `counts` says.
+    pub fn fire(&mut self, told: Severity, counts: Counts) {
+        self.move_loop(told, counts, LOOP_STEP);
     }
 
-    fn move_loop(&mut self, told: Severity, by: f64) {
+    fn move_loop(&mut self, told: Severity, counts: Counts, by: f64) {
         let Thresholds { ticket, page } = &mut self.fired;
-        if told > Severity::Info {
+        if told > Severity::Info && counts == Counts::AsFalse {
             *ticket = (*ticket + by).clamp(-LOOP_DOWN_MAX, LOOP_UP_MAX);
         }
-        if told == Severity::Page {
+        if told == Severity::Page && counts != Counts::Not {
             *page = (*page + by).clamp(0.0, LOOP_UP_MAX);
         }
     }
 
     /// A case that was recorded, and told of, did mean something.
-    pub fn take_back(&mut self, weight: f64, began: Timestamp, told: Severity) {
-        self.move_loop(told, -LOOP_STEP);
-        let hour = began.0.div_euclid(HOUR_MS);
-        if self.hours.get(&hour) != Some(&weight) {
-            return;
-        }
-        self.hours.remove(&hour);
+    pub fn take_back(&mut self, weight: f64, began: Timestamp, told: Severity, counts: Counts) {
+        self.move_loop(told, counts, -LOOP_STEP);
         let ago_ms = self.newest.map_or(0, |newest| newest.since(began));
         let faded = libm::exp2(-(ago_ms as f64) / WEEK_MS / HALF_LIFE_WEEKS);
-        self.cases[bin(weight)] = (self.cases[bin(weight)] - faded).max(0.0);
+        self.of(counts).for_each(|tally| tally.remove(weight, began, faded));
     }
 
     /// `looks` is how many values a week are judged.
     pub fn thresholds(&self, budget: Budget, looks: f64) -> Thresholds {
-        let page = self.threshold(budget.pages_per_week, looks) + self.fired.page;
-        let ticket = self.threshold(budget.tickets_per_week, looks) + self.fired.ticket;
+        let page = self.threshold(&self.pages, budget.pages_per_week, looks) + self.fired.page;
+        let ticket = self.threshold(&self.tickets, budget.tickets_per_week, looks) + self.fired.ticket;
         Thresholds { ticket: ticket.clamp(THRESHOLD_MIN, page), page }
     }
 
     /// The lowest weight that meaningless cases exceed at most so often.
-    fn threshold(&self, per_week: f64, looks: f64) -> f64 {
-        let tail = self.tail();
-        let mut heavier = self.cases.iter().sum::<f64>();
-        for bin in 0..BINS {
-            let weight = bin as f64 * BIN;
-            let chance = looks / RUN_VALUES * libm::exp10(-USUAL_RARITY - INDEPENDENT * weight);
-            let expected = tail.filter(|tail| weight > tail.begin).map_or(0.0, |tail| tail.beyond(weight));
-            let past = heavier.max(expected);
-            if (past + chance) / (self.weeks + 1.0) <= per_week {
-                return weight.max(THRESHOLD_MIN);
-            }
-            heavier -= self.cases[bin];
-        }
-        BINS as f64 * BIN
-    }
-
-    /// How the heaviest cases are spread; `None` where there are too few to say.
-    fn tail(&self) -> Option<Tail> {
-        // The lowest bin of the so many heaviest, and how many there are from it on.
-        let heaviest = |count: f64| {
-            let mut cases = 0.0;
-            for bin in (0..BINS).rev() {
-                cases += self.cases[bin];
-                if cases >= count {
-                    return (bin as f64 * BIN, cases);
-                }
-            }
-            (0.0, cases)
-        };
-        let (begin, cases) = heaviest(TAIL_CASES);
-        let (middle, _) = heaviest(cases / 2.0);
-        let mean_excess = (middle + BIN / 2.0 - begin) / std::f64::consts::LN_2;
-        (cases >= TAIL_CASES_MIN).then_some(Tail { begin, cases, mean_excess })
-    }
-}
-
-/// The heaviest cases of the past.
-#[derive(Clone, Copy, Debug)]
-struct Tail {
-    /// What they weigh at least.
-    begin: f64,
-    cases: f64,
-    mean_excess: f64,
-}
-
-impl Tail {
-    /// How many to expect, in as much time again, that weigh at least so much.
-    fn beyond(&self, weight: f64) -> f64 {
-        let reach = (weight - self.begin) / (self.cases * self.mean_excess);
-        self.cases * libm::pow(1.0 + reach, -self.cases)
+    fn threshold(&self, past: &Tally, per_week: f64, looks: f64) -> f64 {
+        let unseen_weeks = 1.0 / (1.0 + self.weeks);
+        let chance =
+            |weight| unseen_weeks * looks / RUN_VALUES * libm::exp10(-USUAL_RARITY - INDEPENDENT * weight);
+        past.threshold(per_week * (self.weeks + unseen_weeks), chance).max(THRESHOLD_MIN)
     }
 }
 
@@ -257,7 +192,7 @@ mod tests {
             at = at.plus_ms(GAP_MS_MAX);
         }
         for (hour, &weight) in (0..).zip(cases) {
-            past.record(weight, Timestamp(hour * HOUR_MS));
+            past.record(weight, Timestamp(hour * GAP_MS_MAX), Counts::AsFalse);
         }
         past
     }
@@ -280,31 +215,28 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_in_one_hour_counts_once_by_its_heaviest() {
-        let (mut burst, single) = (watched(4.0, &[]), watched(4.0, &[50.0]));
-        for (minute, weight) in [(5, 20.0), (10, 50.0), (59, 30.0)] {
-            burst.record(weight, Timestamp(minute * 60_000));
-        }
-        assert_eq!(burst.cases, single.cases);
-    }
-
-    #[test]
     fn a_true_alarm_takes_back_all_that_it_taught() {
-        let (mut past, began) = (watched(4.0, &[]), Timestamp(9 * HOUR_MS));
+        let (mut past, began) = (watched(4.0, &[]), Timestamp(9 * GAP_MS_MAX));
         let mut before = past.clone();
         before.fired.page = LOOP_STEP;
         past.fired.page = LOOP_STEP;
-        past.record(50.0, began);
-        past.fire(Severity::Page);
+        past.record(50.0, began, Counts::AsFalse);
+        past.fire(Severity::Page, Counts::AsFalse);
         assert!(past.thresholds(BUDGET, LOOKS).page > before.thresholds(BUDGET, LOOKS).page);
         past.newest = Some(began);
-        past.take_back(50.0, began, Severity::Page);
+        past.take_back(50.0, began, Severity::Page, Counts::AsFalse);
         past.newest = before.newest;
         assert_eq!(past, before);
-        // What was never recorded, as in the first days, takes nothing of others with it.
-        past.record(50.0, began);
-        past.take_back(40.0, began, Severity::Info);
-        assert!(past.cases[bin(50.0)] == 1.0);
+    }
+
+    #[test]
+    fn what_looks_like_a_fault_and_is_never_felt_wakes_nobody_and_is_told_all_the_same() {
+        let (mut past, quiet) = (watched(4.0, &[]), watched(4.0, &[]));
+        for hour in 0..20 {
+            past.record(50.0, Timestamp(hour * GAP_MS_MAX), Counts::AsUnfelt);
+        }
+        let [past, quiet] = [past, quiet].map(|past| past.thresholds(BUDGET, LOOKS));
+        assert_eq!((past.page, past.ticket), (51.0, quiet.ticket));
     }
 
     #[test]
@@ -312,7 +244,7 @@ mod tests {
         let past = watched(2.0, &[8.0, 12.0, 19.0, 40.0, 41.0, 300.0]);
         let mut last = f64::MAX;
         for per_week in [0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 1e9] {
-            let threshold = past.threshold(per_week, LOOKS);
+            let threshold = past.threshold(&past.pages, per_week, LOOKS);
             assert!(threshold <= last);
             last = threshold;
         }
@@ -321,12 +253,12 @@ mod tests {
     #[test]
     fn a_bad_month_is_forgotten_within_the_year() {
         let mut past = watched(4.0, &[60.0; 40]);
-        assert!(past.threshold(1.0, LOOKS) > 60.0);
+        assert!(past.threshold(&past.pages, 1.0, LOOKS) > 60.0);
         let mut at = past.newest.unwrap();
         for _ in 0..48 * 168 {
             at = at.plus_ms(GAP_MS_MAX);
             past.advance(at, BUDGET);
         }
-        assert!(past.threshold(1.0, LOOKS) < 10.0);
+        assert!(past.threshold(&past.pages, 1.0, LOOKS) < 10.0);
     }
 }

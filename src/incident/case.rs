@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::Thresholds;
+use super::budget::{Counts, Thresholds};
 use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
@@ -13,7 +13,7 @@ use super::watch::Watches;
 use super::{Finding, House, View};
 use crate::predict::limit::TimeToLimit;
 use crate::predict::pack::{Fault, Limit, Movement, Urgency};
-use crate::predict::signature::{Moved, Ranked};
+use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
 
@@ -24,6 +24,11 @@ const FAULT_PROBABILITY: f64 = 0.5;
 /// What is over within this wakes nobody where it looks like a fault; and what looks like none, within that.
 const PAGE_AFTER_MS: i64 = 180_000;
 const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
+/// Decades that a fault is worth which users will feel soon. It is evidence like any other: where it was said again and
+/// again and nobody felt anything, the budget asks for more.
+const SOON_DECADES: f64 = 6.0;
+/// A limit is known to be near where even the latest time is, within so many times what a person needs.
+const SURELY_SOON_TIMES: i64 = 4;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// An incident that has gathered no mover for so long is a story that goes on by itself.
@@ -39,6 +44,8 @@ pub(super) struct Case {
     /// The most it has weighed.
     pub peak: f64,
     pub opened: Option<Opened>,
+    /// Machines on which a service started anew as their part of the story began.
+    pub restarted: BTreeSet<EntityId>,
 }
 
 /// What has been told of an open incident.
@@ -49,13 +56,19 @@ pub(super) struct Opened {
     pub seq: u32,
     pub told_at: Timestamp,
     pub acknowledged: bool,
+    /// A signal by which users feel the fault that was named has been where they feel it.
+    pub felt: bool,
 }
 
 impl Opened {
-    /// Whether something besides its weight says that it was no false alarm: a person, a limit ahead, or several
-    /// signals that a known fault moves. One signal alone always looks like some fault.
-    pub fn is_credible(&self) -> bool {
+    /// As what the budget counts it, if nobody says what it was. A person who takes it on, or that users felt it, say that
+    /// it was no false alarm; what nobody was told of cannot have been one. A limit ahead, or several signals that a known
+    /// fault moves, say only that it looked like none: one signal alone always looks like some fault.
+    pub fn counts(&self) -> Counts {
         let told = &self.incident;
+        if self.acknowledged || self.felt || told.severity == Severity::Info {
+            return Counts::Not;
+        }
         let named = told.hypotheses.iter().find(|h| told.fault.as_ref() == Some(&h.fault));
         let signs: BTreeSet<&str> = told
             .movers
@@ -63,8 +76,7 @@ impl Opened {
             .filter(|mover| named.is_some_and(|named| named.evidence.contains(&mover.series)))
             .filter_map(|mover| mover.signal.as_deref())
             .collect();
-        let told_to_people = told.severity > Severity::Info;
-        self.acknowledged || !told_to_people || told.prediction.is_some() || signs.len() > 1
+        if told.prediction.is_some() || signs.len() > 1 { Counts::AsUnfelt } else { Counts::AsFalse }
     }
 }
 
@@ -79,6 +91,8 @@ pub(super) struct Assessment {
     pub remedy: Option<String>,
     /// A machine of the story whose services restarted, and when, while that may be all there is to it.
     pub restarted: Option<(Arc<str>, Timestamp)>,
+    /// Users feel by now what the likeliest fault does to them.
+    pub felt: bool,
 }
 
 impl Assessment {
@@ -165,8 +179,11 @@ impl Case {
         thresholds: Thresholds,
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
+        let begun = |track: &&Track| restarts.explains(at, track.entity, track.since).is_some();
+        let begun: Vec<EntityId> = self.story().into_iter().filter(begun).map(|track| track.entity).collect();
+        self.restarted.extend(begun);
         let story = self.story();
-        let ranked = rank(house, watches, view, &story);
+        let ranked = rank(house, (watches, &self.restarted), view, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
         if let Some(top) = ranked.first() {
             weight += top.probability * (top.signs.len() - 1) as f64;
@@ -190,18 +207,25 @@ impl Case {
         let remedy = remedy(house, &ranked).filter(|_| !only_silent);
         let machines = machines_of(&story);
         let restarted = restarted(restarts, at, &story);
+        let felt = is_felt(house, watches, view, at, (&machines, named));
         let wakes_after_ms = if is_sure && named.is_some() { PAGE_AFTER_MS } else { UNKNOWN_PAGE_AFTER_MS };
         let lasts = story.iter().any(|t| t.calm == 0 && at.since(t.since) >= wakes_after_ms);
         let is_due = lasts && restarted.is_none() || by_limit;
+        if impact_soon {
+            weight += SOON_DECADES;
+        }
         self.peak = self.peak.max(weight);
+        let surely_soon = by_limit
+            && impact_soon
+            && prediction.as_ref().is_some_and(|p| p.latest.since(at) <= SURELY_SOON_TIMES * soon_ms);
         let severity = if only_silent && !silent_sign && !by_limit {
             Severity::Info
-        } else if (weight >= thresholds.page && !can_wait || impact_soon) && is_due && !only_silent {
+        } else if (weight >= thresholds.page && !can_wait || surely_soon) && is_due && !only_silent {
             Severity::Page
         } else {
             Severity::Ticket
         };
-        Some(Assessment { severity, machines, ranked, prediction, remedy, restarted })
+        Some(Assessment { severity, machines, ranked, prediction, remedy, restarted, felt })
     }
 }
 
@@ -216,6 +240,20 @@ fn is_silence(story: &[&Track]) -> bool {
         story.iter().filter(|t| t.entity == entity && t.moves() == Movement::Silent).count()
     };
     story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
+}
+
+/// Whether a signal by which users feel this fault is where they feel it.
+fn is_felt(
+    house: &House,
+    watches: &Watches,
+    view: &impl View,
+    at: Timestamp,
+    (machines, fault): (&[(EntityId, Arc<str>)], Option<&Fault>),
+) -> bool {
+    fault.into_iter().flat_map(|fault| &fault.impact).any(|impact| {
+        let time = |machine| watches.impact(house, view, machine, impact);
+        machines.iter().any(|(machine, _)| time(*machine).is_some_and(|time| time.at <= at))
+    })
 }
 
 /// The machine whose services restarted as the story began.
@@ -238,7 +276,12 @@ fn machines_of(story: &[&Track]) -> Vec<(EntityId, Arc<str>)> {
     machines
 }
 
-fn rank(house: &House, watches: &Watches, view: &impl View, story: &[&Track]) -> Vec<Ranked> {
+fn rank(
+    house: &House,
+    (watches, restarted): (&Watches, &BTreeSet<EntityId>),
+    view: &impl View,
+    story: &[&Track],
+) -> Vec<Ranked> {
     let machines = machines_of(story);
     let place = |track: &Track| machines.iter().position(|(entity, _)| *entity == track.entity);
     let moved = story.iter().filter_map(|t| {
@@ -250,17 +293,18 @@ fn rank(house: &House, watches: &Watches, view: &impl View, story: &[&Track]) ->
         return Vec::new();
     }
     let began = moved.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
-    let measured: Vec<BTreeSet<u16>> =
-        machines.iter().map(|(entity, _)| watches.measured(*entity).collect()).collect();
+    let places = machines.iter().map(|(entity, _)| Machine {
+        measured: watches.measured(*entity).collect(),
+        restarted: Some(restarted.contains(entity)),
+    });
+    let places: Vec<Machine> = places.collect();
     let faults = house.table.faults();
     let pace = |fault: usize, machine: usize| {
-        let times = faults[fault].impact.iter().filter_map(|impact| {
-            let signal = house.table.find(&impact.signal)?;
-            watches.forecast(house, view, machines[machine].0, signal, impact.reaches)
-        });
+        let impacts = faults[fault].impact.iter();
+        let times = impacts.filter_map(|impact| watches.impact(house, view, machines[machine].0, impact));
         Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
     };
-    house.signatures.rank(&moved, &measured, &pace)
+    house.signatures.rank(&moved, &places, &pace)
 }
 
 /// The first remedy of the fault that no hypothesis to be reckoned with forbids.
@@ -287,8 +331,7 @@ fn predict(
     let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
     let impact = named.and_then(|fault| {
         let times = fault.impact.iter().filter_map(|impact| {
-            let signal = house.table.find(&impact.signal)?;
-            let on = |entity: &EntityId| watches.forecast(house, view, *entity, signal, impact.reaches);
+            let on = |entity: &EntityId| watches.impact(house, view, *entity, impact);
             entities.keys().filter_map(on).min_by_key(|t| t.at)
         });
         let typical = || typical_time(fault, ranked.first()?, now);
@@ -375,16 +418,18 @@ mod tests {
             remedy: None,
             summary: String::new(),
         };
-        Opened { incident, seq: 1, told_at: Timestamp(0), acknowledged: false }
+        Opened { incident, seq: 1, told_at: Timestamp(0), acknowledged: false, felt: false }
     }
 
     #[test]
-    fn a_fault_is_credible_by_several_signals_and_not_by_one_on_several_hosts() {
+    fn several_signs_of_a_fault_are_no_false_alarm_by_themselves_and_no_proof() {
         let one = vec![mover("mta_queue_deferred", "mx1"), mover("mta_queue_deferred", "mx2")];
-        assert!(!opened(Some("remote_outage"), one.clone()).is_credible());
+        assert_eq!(opened(Some("remote_outage"), one.clone()).counts(), Counts::AsFalse);
         let two = vec![mover("mta_queue_deferred", "mx1"), mover("mta_deferrals", "mx1")];
-        assert!(opened(Some("remote_outage"), two.clone()).is_credible());
-        assert!(!opened(None, two).is_credible(), "two movers without a fault are only weight");
-        assert!(Opened { acknowledged: true, ..opened(None, one) }.is_credible());
+        let named = opened(Some("remote_outage"), two.clone());
+        assert_eq!(named.counts(), Counts::AsUnfelt);
+        assert_eq!(opened(None, two).counts(), Counts::AsFalse, "two movers without a fault are only weight");
+        assert_eq!(Opened { felt: true, ..named }.counts(), Counts::Not);
+        assert_eq!(Opened { acknowledged: true, ..opened(None, one) }.counts(), Counts::Not);
     }
 }

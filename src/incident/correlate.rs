@@ -50,6 +50,7 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, 
         {
             into.peak = into.peak.max(from.peak);
             into.tracks.extend(from.tracks);
+            into.restarted.extend(from.restarted);
         }
     }
     joined

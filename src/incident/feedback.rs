@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::House;
-use super::budget::Past;
+use super::budget::{Counts, Past};
 use super::case::{Case, Opened};
 use super::event::{Incident, Severity};
 use super::excuse::{Excuses, Moved, what};
@@ -70,8 +70,8 @@ struct Closed {
     peak: f64,
     /// Where people were told of it, it may have cost some of the budget.
     told: Severity,
-    /// The budget has it among what meant nothing.
-    is_counted: bool,
+    /// As what the budget has it.
+    counts: Counts,
     verdict: Option<Verdict>,
     movers: Vec<Moved>,
 }
@@ -87,14 +87,14 @@ pub(super) struct Feedback {
 }
 
 impl Feedback {
-    /// Remembers an incident that ends. Gives whether the budget is to count it among what meant nothing.
-    pub fn close(&mut self, house: &House, at: Timestamp, case: &Case, verdict: Option<Verdict>) -> bool {
-        let Some(opened) = &case.opened else { return true };
+    /// Remembers an incident that ends. Gives as what the budget is to count it.
+    pub fn close(&mut self, house: &House, at: Timestamp, case: &Case, verdict: Option<Verdict>) -> Counts {
+        let Some(opened) = &case.opened else { return Counts::AsFalse };
         let confirmed = self.confirmed.remove(&opened.incident.id).then_some(Verdict::TrueAlarm);
         let verdict = verdict.or(confirmed);
         let told = opened.incident.severity;
         let is_false = verdict == Some(Verdict::FalseAlarm) && told > Severity::Info;
-        let is_counted = is_false || !opened.is_credible();
+        let counts = if is_false { Counts::AsFalse } else { opened.counts() };
         let movers = moved(house, at, case);
         match verdict {
             Some(Verdict::FalseAlarm) => movers.iter().for_each(|moved| self.excuses.add(at, moved)),
@@ -106,8 +106,8 @@ impl Feedback {
         }
         let id = opened.incident.id.clone();
         let (peak, began) = (case.peak, case.began().unwrap_or(at));
-        self.closed.push_back(Closed { id, began, peak, told, is_counted, verdict, movers });
-        is_counted
+        self.closed.push_back(Closed { id, began, peak, told, counts, verdict, movers });
+        counts
     }
 
     /// Somebody calls an incident that goes on a true alarm. False where that was said before.
@@ -139,19 +139,16 @@ impl Feedback {
             }
         }
         let counts = match verdict {
-            Verdict::FalseAlarm => closed.told > Severity::Info,
-            Verdict::TrueAlarm => false,
-            Verdict::NormalNow => closed.is_counted,
+            Verdict::FalseAlarm if closed.told > Severity::Info => Counts::AsFalse,
+            Verdict::FalseAlarm | Verdict::TrueAlarm => Counts::Not,
+            Verdict::NormalNow => closed.counts,
         };
-        match (closed.is_counted, counts) {
-            (false, true) => {
-                past.record(closed.peak, closed.began);
-                past.fire(closed.told);
-            }
-            (true, false) => past.take_back(closed.peak, closed.began, closed.told),
-            _ => {}
+        if counts != closed.counts {
+            past.take_back(closed.peak, closed.began, closed.told, closed.counts);
+            past.record(closed.peak, closed.began, counts);
+            past.fire(closed.told, counts);
+            closed.counts = counts;
         }
-        closed.is_counted = counts;
         let settles = verdict == Verdict::NormalNow;
         let settle = closed.movers.iter().filter(|_| settles).map(|moved| moved.labels.clone()).collect();
         Heard::Taken { settle }

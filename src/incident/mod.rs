@@ -26,6 +26,7 @@ mod routine;
 #[cfg(test)]
 mod scenarios;
 mod state;
+mod tally;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -263,6 +264,7 @@ impl Incidents {
             seq: told.1.saturating_add(1),
             told_at: told.0,
             acknowledged: incident.state == event::State::Acknowledged,
+            felt: false,
         };
         self.state.take_back(&self.settings, opened, movers)
     }

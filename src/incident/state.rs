@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Past, Thresholds};
+use super::budget::{Counts, Past, Thresholds};
 use super::case::{Case, Opened};
 use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
@@ -198,10 +198,11 @@ impl IncidentState {
             let real = case.tracks.iter().filter(|(_, track)| track.is_real());
             self.flaps.end(self.now.at, real.map(|(series, _)| *series));
         }
-        if self.feedback.close(house, self.now.at, &case, verdict) {
-            self.past.record(case.peak, case.began().unwrap_or(self.now.at));
-            let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
-            self.past.fire(told);
+        let counts = self.feedback.close(house, self.now.at, &case, verdict);
+        self.past.record(case.peak, case.began().unwrap_or(self.now.at), counts);
+        let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
+        self.past.fire(told, counts);
+        if counts == Counts::AsFalse {
             for (series, track) in &case.tracks {
                 self.habits.learn(*series, self.now, track);
             }

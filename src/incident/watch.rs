@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Finding, House, Observed, View};
 use crate::detect::Kind;
 use crate::predict::limit::{LimitTracker, TimeToLimit};
-use crate::predict::pack::{Direction, Limit, Signal};
+use crate::predict::pack::{Direction, Impact, Limit, Signal};
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -150,6 +150,28 @@ impl Watches {
         times.min_by_key(|t| (t.at, t.earliest, t.latest))
     }
 
+    /// When users will feel a fault on an entity by this signal.
+    pub fn impact(
+        &self,
+        house: &House,
+        view: &impl View,
+        entity: EntityId,
+        impact: &Impact,
+    ) -> Option<TimeToLimit> {
+        let places = self.places.get(&entity)?;
+        let is_measured = |name: &String| house.table.find(name).is_some_and(|s| places.contains_key(&s));
+        if impact.unless.as_ref().is_some_and(is_measured) {
+            return None;
+        }
+        let towards = Towards { house, places: Some(places), view };
+        let times = match &impact.times_usual {
+            Some(of) => towards.first_of(of, |now| now.expected)?,
+            None => 1.0,
+        };
+        let reaches = impact.reaches.map(|reaches| reaches * times);
+        self.forecast(house, view, entity, house.table.find(&impact.signal)?, reaches)
+    }
+
     /// Whether a series is at its own limit or beyond, or heads for it within the notice.
     pub fn is_pressed(&self, house: &House, at: Timestamp, view: &impl View, series: SeriesId) -> bool {
         let found = self.watches.get(&series).and_then(|watch| {
@@ -214,7 +236,9 @@ impl<V: View> Towards<'_, V> {
         let times = self.house.table.exported(watch.signal?).times;
         match limit {
             Limit::Value(value) => watch.tracker.forecast(value / times),
-            Limit::Share { of, share } => watch.tracker.forecast(share * self.value_of(of)? / times),
+            Limit::Share { of, share } => {
+                watch.tracker.forecast(share * self.first_of(of, |now| now.value)? / times)
+            }
             Limit::Due => {
                 let due = Timestamp::from_seconds(now.value * times);
                 Some(TimeToLimit { at: due, earliest: due, latest: due })
@@ -222,12 +246,12 @@ impl<V: View> Towards<'_, V> {
         }
     }
 
-    /// The value of another signal of the entity, in that signal's unit; the first of its series counts.
-    fn value_of(&self, name: &str) -> Option<f64> {
+    /// What is read off another signal of the entity, in that signal's unit and over 0; the first of its series counts.
+    fn first_of(&self, name: &str, read: impl Fn(Observed) -> f64) -> Option<f64> {
         let place = self.house.table.find(name)?;
         let values = self.places?.get(&place)?.iter().filter_map(|(series, signal)| {
-            let now = self.view.now(*series).filter(|now| now.has_data && now.value > 0.0)?;
-            Some(now.value * self.house.table.exported(*signal).times)
+            let now = self.view.now(*series).filter(|now| now.has_data)?;
+            Some(read(now) * self.house.table.exported(*signal).times).filter(|read| *read > 0.0)
         });
         values.into_iter().next()
     }

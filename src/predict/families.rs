@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pack::{Movement, builtins};
 use super::signals::SignalTable;
-use super::signature::{Moved, Signatures};
+use super::signature::{Machine, Moved, Signatures};
 use crate::sample::{Labels, Timestamp};
 
 /// A series as an exporter prints it, one a line: name, then labels as `name=value`.
@@ -204,7 +204,7 @@ const FAMILIES: [Family; 15] = [
             nginx_connections_waiting
             nginx_connections_writing
             nginx_http_requests_total",
-        faults: &["proxy_upstream_loss"],
+        faults: &["bad_deploy", "proxy_upstream_loss"],
     },
     Family {
         name: "memcached_exporter",
@@ -409,7 +409,9 @@ fn every_fault_is_known_by_what_one_exporter_shows_of_it() {
                 .zip(&signs)
                 .map(|(i, &(signal, moves))| Moved { signal, moves, at: Timestamp(i * 60_000), machine: 0 })
                 .collect();
-            let ranked = signatures.rank(&moved, std::slice::from_ref(&signals), &|_, _| None);
+            let restarted = Some(fault.restart > 0.5);
+            let machine = Machine { measured: signals.clone(), restarted };
+            let ranked = signatures.rank(&moved, &[machine], &|_, _| None);
             let at = ranked.iter().position(|r| r.fault == place);
             let want = usize::from(ALIKE.contains(&(family.name, fault.name.as_str())));
             if at != Some(want) || want == 0 && ranked[0].probability < 0.5 {

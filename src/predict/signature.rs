@@ -9,7 +9,8 @@
 //!
 //! A fault has one root. Signs that its machine has count on that machine, those of other kinds of machines wherever they
 //! are: a store's slow deliveries show in its own times and in any MTA's queue. How fast it goes counts too: what fills
-//! within the hour is no leak of days.
+//! within the hour is no leak of days. And a service that started anew as it began is a sign of its own, which no series
+//! shows: a deploy has one, and a store that does not answer has none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,8 @@ const CHANCE: f64 = 0.15;
 /// A sign on the machine of the root makes it likelier the root, in nats; one on a machine that does not depend on it,
 /// less likely.
 const ON_ROOT: f64 = 0.15;
+/// A service starts anew under a cause that no pack knows.
+const UNKNOWN_RESTARTS: f64 = 0.2;
 /// Silent signs that count.
 const SILENT_FACTS: usize = 2;
 /// A fault that goes ten times too fast or too slow, in nats, and at most.
@@ -57,6 +60,15 @@ pub struct Moved {
     pub at: Timestamp,
     /// Place among the machines that `rank` is given.
     pub machine: usize,
+}
+
+/// A machine of a story.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Machine {
+    /// The signals that are measured on it.
+    pub measured: BTreeSet<u16>,
+    /// Whether a service of it started anew as the story began; `None` where that can't be told.
+    pub restarted: Option<bool>,
 }
 
 /// A fault as a cause of what has moved.
@@ -88,6 +100,7 @@ pub struct Signatures {
 #[derive(Clone, Debug)]
 struct Signature {
     prior: f64,
+    restart: f64,
     lead: Lead,
     signs: Vec<Sign>,
 }
@@ -117,6 +130,7 @@ impl Signatures {
         let roles: Vec<u16> = table.signals().iter().map(|signal| place(&signal.role)).collect();
         let faults = table.faults().iter().map(|fault| Signature {
             prior: fault.prior,
+            restart: fault.restart,
             lead: fault.lead,
             signs: fault
                 .evidence
@@ -136,13 +150,13 @@ impl Signatures {
         Signatures { faults, roles, depends, any }
     }
 
-    /// The faults that explain at least one of `moved`, likeliest first. `machines` are the signals that are measured on
-    /// each machine of the story. `pace` is how long a fault of that place takes in all on a machine, as far as it can be
+    /// The faults that explain at least one of `moved`, likeliest first. `machines` are those of the story, by
+    /// the place that `moved` has. `pace` is how long a fault of that place takes in all on a machine, as far as it can be
     /// foreseen, in seconds.
     pub fn rank(
         &self,
         moved: &[Moved],
-        machines: &[BTreeSet<u16>],
+        machines: &[Machine],
         pace: &dyn Fn(usize, usize) -> Option<f64>,
     ) -> Vec<Ranked> {
         let mut first = First::new();
@@ -205,14 +219,15 @@ impl Signatures {
 /// The machines of a story, their roles, and who depends on whom.
 struct Site<'a> {
     signatures: &'a Signatures,
-    machines: &'a [BTreeSet<u16>],
+    machines: &'a [Machine],
     roles: Vec<BTreeSet<u16>>,
 }
 
 impl<'a> Site<'a> {
-    fn new(signatures: &'a Signatures, machines: &'a [BTreeSet<u16>]) -> Self {
-        let roles_of = |signals: &BTreeSet<u16>| {
-            let known = signals.iter().filter_map(|signal| signatures.roles.get(usize::from(*signal)));
+    fn new(signatures: &'a Signatures, machines: &'a [Machine]) -> Self {
+        let roles_of = |machine: &Machine| {
+            let known =
+                machine.measured.iter().filter_map(|signal| signatures.roles.get(usize::from(*signal)));
             known.copied().collect()
         };
         Site { signatures, machines, roles: machines.iter().map(roles_of).collect() }
@@ -264,7 +279,7 @@ impl Signature {
         }
         let began = shown.iter().map(|(_, m)| m.at).min()?;
         log += self.still(site, first, root, last_shown) + self.order(&shown);
-        log += self.opposite(site, first, root);
+        log += self.opposite(site, first, root) + self.restarts(site);
         log -= STRAY * self.strays(site, first, root, began);
         Some((log, shown.into_iter().map(|(_, m)| m).collect()))
     }
@@ -273,7 +288,8 @@ impl Signature {
     fn still(&self, site: &Site, first: &First, root: usize, last_shown: usize) -> f64 {
         let mut surest: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
         for (place, sign) in self.signs.iter().enumerate() {
-            let is_measured = site.places(sign, root).any(|m| site.machines[m].contains(&sign.signal));
+            let is_measured =
+                site.places(sign, root).any(|m| site.machines[m].measured.contains(&sign.signal));
             let has_moved =
                 site.places(sign, root).any(|machine| first.contains_key(&(sign.signal, machine)));
             if is_measured && !has_moved {
@@ -287,6 +303,18 @@ impl Signature {
             weight * libm::log((1.0 - sure).max(STILL_LEAST) / (1.0 - UNKNOWN_MOVES))
         };
         surest.values().map(against).sum()
+    }
+
+    /// What it says that a service has started anew, or none has.
+    fn restarts(&self, site: &Site) -> f64 {
+        let mut known = site.machines.iter().filter_map(|machine| machine.restarted).peekable();
+        if known.peek().is_none() {
+            0.0
+        } else if known.any(|restarted| restarted) {
+            libm::log(self.restart / UNKNOWN_RESTARTS)
+        } else {
+            libm::log((1.0 - self.restart) / (1.0 - UNKNOWN_RESTARTS))
+        }
     }
 
     /// What signs say against it that went the other way, and not the fault's.
@@ -373,186 +401,4 @@ impl Signature {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::predict::pack::builtins;
-
-    fn table() -> SignalTable {
-        SignalTable::new(&builtins())
-    }
-
-    /// Ranks what moved, a minute between two signs, with `still` measured and at rest.
-    fn rank(table: &SignalTable, moved: &[(&str, Movement)], still: &[&str]) -> Vec<(String, f64)> {
-        let moved: Vec<Moved> = (0..)
-            .zip(moved)
-            .map(|(i, (name, moves))| Moved {
-                signal: table.find(name).unwrap(),
-                moves: *moves,
-                at: Timestamp(i * 60_000),
-                machine: 0,
-            })
-            .collect();
-        let still = still.iter().map(|name| table.find(name).unwrap());
-        let measured = moved.iter().map(|m| m.signal).chain(still).collect();
-        let ranked = Signatures::new(table).rank(&moved, &[measured], &|_, _| None);
-        ranked.iter().map(|r| (table.faults()[r.fault].name.clone(), r.probability)).collect()
-    }
-
-    #[test]
-    fn every_fault_is_known_by_its_own_signs() {
-        let table = table();
-        for fault in table.faults() {
-            let mut seen = BTreeSet::new();
-            // A signal cannot move both ways at once (clock_skew has either).
-            let signs = fault.evidence.iter().filter(|e| seen.insert(&e.signal));
-            let moved: Vec<(&str, Movement)> = signs.map(|e| (e.signal.as_str(), e.moves)).collect();
-            let ranked = rank(&table, &moved, &[]);
-            assert_eq!(ranked[0].0, fault.name, "{ranked:?}");
-            assert!(ranked[0].1 > 0.5, "{ranked:?}");
-        }
-    }
-
-    #[test]
-    fn a_deferred_queue_alone_is_an_outage_outside() {
-        let table = table();
-        let ranked = rank(&table, &[("mta_queue_deferred", Movement::Up)], &["mta_queue_active"]);
-        assert_eq!(ranked[0].0, "remote_outage");
-        assert!((0.5..0.9).contains(&ranked[0].1), "{ranked:?}");
-    }
-
-    #[test]
-    fn a_stuck_scanner_is_known_by_three_signs_of_the_ones_it_has() {
-        let table = table();
-        let moved = [
-            ("clamd_threads_idle", Movement::Down),
-            ("clamd_queue", Movement::Up),
-            ("mta_queue_active", Movement::Up),
-        ];
-        let ranked =
-            rank(&table, &moved, &["lmtp_received", "mta_queue_deferred", "cpu_user", "add_message_time"]);
-        assert_eq!(ranked[0].0, "clamd_stuck");
-        assert!(ranked[0].1 > 0.9, "{ranked:?}");
-    }
-
-    #[test]
-    fn what_no_fault_moves_has_no_hypothesis() {
-        let table = table();
-        assert_eq!(rank(&table, &[("mta_rejected", Movement::Up)], &[]), []);
-        assert_eq!(rank(&table, &[("mta_queue_deferred", Movement::Down)], &[]), []);
-        assert_eq!(Signatures::new(&table).rank(&[], &[BTreeSet::new()], &|_, _| None), []);
-    }
-
-    #[test]
-    fn a_sign_at_rest_speaks_against_a_fault() {
-        let table = table();
-        let probability = |still: &[&str]| rank(&table, &[("index_read", Movement::Up)], still)[0].1;
-        let [still, unmeasured] = [probability(&["search_time"]), probability(&[])];
-        assert!(still < unmeasured, "{still} {unmeasured}");
-    }
-
-    #[test]
-    fn order_tells_a_leak_from_a_burst() {
-        let table = table();
-        let leak = [("heap_used", Movement::Up), ("gc_time", Movement::Up), ("soap_time", Movement::Up)];
-        let burst = [("gc_time", Movement::Up), ("heap_used", Movement::Up), ("soap_time", Movement::Up)];
-        let [leak, burst] = [leak, burst].map(|moved| {
-            let ranked = rank(&table, &moved, &[]);
-            ranked.iter().find(|r| r.0 == "heap_leak").map_or(0.0, |r| r.1)
-        });
-        assert!(leak > burst, "{leak} {burst}");
-    }
-
-    /// Ranks what moved on several machines, a minute between two signs; what each machine measures is what it moved and
-    /// its `still`.
-    fn rank_site(
-        table: &SignalTable,
-        moved: &[(&str, Movement, usize)],
-        still: &[&[&str]],
-    ) -> (String, f64, usize) {
-        let place = |name: &str| table.find(name).unwrap();
-        let mut machines: Vec<BTreeSet<u16>> =
-            still.iter().map(|names| names.iter().map(|name| place(name)).collect()).collect();
-        let mut all = Vec::new();
-        for (i, (name, moves, machine)) in (0..).zip(moved) {
-            let (signal, at) = (place(name), Timestamp(i * 60_000));
-            machines[*machine].insert(signal);
-            all.push(Moved { signal, moves: *moves, at, machine: *machine });
-        }
-        let ranked = Signatures::new(table).rank(&all, &machines, &|_, _| None);
-        (table.faults()[ranked[0].fault].name.clone(), ranked[0].probability, ranked[0].root)
-    }
-
-    #[test]
-    fn the_root_of_a_cascade_is_where_its_own_signs_are() {
-        let table = table();
-        let moved = [
-            ("mta_queue_active", Movement::Up, 1),
-            ("add_message_time", Movement::Up, 0),
-            ("lmtp_connections", Movement::Up, 0),
-            ("mta_lmtp_time", Movement::Up, 1),
-        ];
-        let (fault, probability, root) =
-            rank_site(&table, &moved, &[&["disk_wait", "cpu_iowait"], &["clamd_queue", "mta_deferrals"]]);
-        assert_eq!((fault.as_str(), root), ("slow_lmtp", 0), "{probability}");
-    }
-
-    #[test]
-    fn many_symptoms_do_not_hide_the_fault() {
-        let table = table();
-        let mut moved = vec![
-            ("disk_wait", Movement::Up, 0),
-            ("cpu_iowait", Movement::Up, 0),
-            ("add_message_time", Movement::Up, 0),
-            ("lmtp_threads", Movement::Up, 0),
-        ];
-        let symptoms = [
-            "memory_free",
-            "load",
-            "cpu_system",
-            "file_descriptors",
-            "http_threads_idle",
-            "mailbox_lookups",
-            "heap_used",
-            "imap_connections",
-            "soap_requests",
-            "db_queries",
-            "db_pool",
-            "login_time",
-        ];
-        let known = symptoms.iter().filter(|name| table.find(name).is_some());
-        moved.extend(known.map(|name| (*name, Movement::Up, 0)));
-        let (fault, probability, _) = rank_site(&table, &moved, &[&[]]);
-        assert!(fault == "storage_latency" && probability > 0.5, "{fault} {probability}");
-    }
-
-    #[test]
-    fn a_sign_of_one_kind_of_machine_is_none_on_another() {
-        let table = table();
-        // A busy directory server is not an account that sends.
-        let moved = [("cpu_user", Movement::Up, 0), ("ldap_waiters", Movement::Up, 0)];
-        let (fault, ..) = rank_site(&table, &moved, &[&["ldap_searches"]]);
-        assert_eq!(fault, "slow_ldap");
-    }
-
-    #[test]
-    fn pace_tells_a_volume_that_fills_from_one_that_runs_over() {
-        let table = table();
-        let free = table.find("disk_free").unwrap();
-        let moved = [Moved { signal: free, moves: Movement::Down, at: Timestamp(0), machine: 0 }];
-        let first = |seconds: f64| {
-            let measured = [BTreeSet::from([free])];
-            let ranked = Signatures::new(&table).rank(&moved, &measured, &|_, _| Some(seconds));
-            table.faults()[ranked[0].fault].name.clone()
-        };
-        assert_eq!([first(1_200.0), first(200_000.0)], ["disk_runaway", "disk_fill"]);
-    }
-
-    #[test]
-    fn probabilities_are_a_share_of_one() {
-        let table = table();
-        let ranked = rank(&table, &[("mta_queue_active", Movement::Up), ("cpu_user", Movement::Up)], &[]);
-        let sum: f64 = ranked.iter().map(|r| r.1).sum();
-        assert!(sum < 1.0 && ranked.iter().all(|r| r.1 > 0.0), "{ranked:?}");
-        assert!(ranked.is_sorted_by(|a, b| a.1 >= b.1));
-    }
-}
+mod tests;

@@ -131,6 +131,8 @@ pub struct Fault {
     pub lead_seconds: Option<(f64, f64)>,
     /// How often it is the cause, against the other faults; 1 is usual.
     pub prior: f64,
+    /// How surely a service of its machine starts anew as it begins.
+    pub restart: f64,
     /// In the order in which it shows.
     pub evidence: Vec<Evidence>,
     /// Users feel it once any of these is reached.
@@ -214,6 +216,11 @@ pub struct Impact {
     pub signal: String,
     /// In the signal's unit; `None` is the signal's own limit.
     pub reaches: Option<f64>,
+    /// `reaches` is so many times what is usual of this signal at the hour: a queue is as late as what it usually gives
+    /// away needs for it (Little 1961).
+    pub times_usual: Option<String>,
+    /// Says nothing where this signal is measured, which says it better.
+    pub unless: Option<String>,
 }
 
 /// One thing wrong in a pack's file. Lines and columns count from 1.

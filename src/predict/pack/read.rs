@@ -33,11 +33,14 @@
 //!     lead: hours                 # none | minutes | hours | days before users feel it; default minutes
 //!     lead_minutes: [200, 300]    # from the first sign until then, where no signal tells it
 //!     prior: 2                    # against other faults; default 1
+//!     restart: 0.8                # how surely a service starts anew as it begins; default 0.1
 //!     evidence:                   # in the order in which it shows
 //!       - { signal: mta_queue_deferred, moves: up, sure: 0.9 }   # up | down | silent
 //!       - { signal: cpu_user, moves: down, role: mta }           # only on an mta; default: on any machine
 //!     impact:
 //!       - { signal: mta_queue_age, reaches: 14400 }              # without `reaches` the signal's limit
+//!       # 900 times what is usual of another signal at the hour; nothing where `unless` is measured, which says it better
+//!       - { signal: mta_queue, reaches: 900, times_usual: mta_delivered, unless: mta_queue_age }
 //!     remedies: [flush_queue]     # best first
 //!     forbidden: []
 //! extends:                       # faults of needed packs, as they show here too

@@ -19,6 +19,8 @@ use crate::sample::ValueKind;
 const NOTICE_HOURS: f64 = 4.0;
 /// How probable a sign is where the pack doesn't say.
 pub(super) const SURE: f64 = 0.8;
+/// A service seldom starts anew where a pack says nothing of it.
+const RESTART: f64 = 0.1;
 
 /// The names that the parts of a pack may refer to: its own and those of the packs that it needs.
 pub(super) struct Names<'a> {
@@ -142,6 +144,7 @@ impl<'a> Names<'a> {
             evidence: self.evidence(&raw.evidence, problems),
             impact: self.impact(&raw.impact, problems),
             prior: positive("prior", &raw.prior, 1.0, f64::MAX, problems),
+            restart: positive("restart", &raw.restart, RESTART, 0.999, problems),
             remedies: self.known_remedies(&raw.remedies, problems),
             forbidden: self.known_remedies(&raw.forbidden, problems),
         }
@@ -191,7 +194,20 @@ impl<'a> Names<'a> {
     fn impact(&self, raw: &[RawImpact], problems: &mut Problems) -> Vec<Impact> {
         let read = raw.iter().map(|i| {
             self.known_signal(&i.signal.value, i.signal.referenced, problems);
-            Impact { signal: i.signal.value.clone(), reaches: i.reaches }
+            for other in i.times_usual.iter().chain(&i.unless) {
+                self.known_signal(&other.value, other.referenced, problems);
+            }
+            if let Some(of) = i.times_usual.as_ref().filter(|_| i.reaches.is_none()) {
+                let what = "`times_usual` stands without `reaches`".into();
+                problems.at(of.referenced, what, "say with `reaches` how many times the usual it is");
+            }
+            let name = |other: &Option<Spanned<String>>| other.as_ref().map(|other| other.value.clone());
+            Impact {
+                signal: i.signal.value.clone(),
+                reaches: i.reaches,
+                times_usual: name(&i.times_usual),
+                unless: name(&i.unless),
+            }
         });
         read.collect()
     }

@@ -126,6 +126,7 @@ pub(super) struct RawFault {
     pub lead: Lead,
     pub lead_minutes: Option<Spanned<[f64; 2]>>,
     pub prior: Option<Spanned<f64>>,
+    pub restart: Option<Spanned<f64>>,
     pub evidence: Vec<RawEvidence>,
     #[serde(default)]
     pub impact: Vec<RawImpact>,
@@ -165,4 +166,6 @@ pub(super) struct RawEvidence {
 pub(super) struct RawImpact {
     pub signal: Spanned<String>,
     pub reaches: Option<f64>,
+    pub times_usual: Option<Spanned<String>>,
+    pub unless: Option<Spanned<String>>,
 }

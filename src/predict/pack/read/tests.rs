@@ -27,7 +27,7 @@ faults:
     urgency: ticket
     lead: hours
     evidence: [{ signal: queue, moves: up, role: mta }]
-    impact: [{ signal: queue, reaches: 500 }]
+    impact: [{ signal: queue, reaches: 500, times_usual: queue, unless: queue }]
     remedies: [flush]
     lead_minutes: [60, 300]
 extends:
@@ -58,6 +58,7 @@ fn a_sound_pack_is_read() {
     assert_eq!((queue.from[1].times, queue.notice_seconds), (0.001, 14_400.0));
     let outage = &pack.faults[0];
     assert_eq!((outage.prior, outage.evidence[0].sure), (1.0, SURE));
+    assert_eq!(outage.impact[0].times_usual.as_deref(), Some("queue"));
     assert_eq!((outage.urgency, outage.lead), (Urgency::Ticket, Lead::Hours));
     assert_eq!(outage.lead_seconds, Some((3_600.0, 18_000.0)));
     assert_eq!(outage.evidence[0].role.as_deref(), Some("mta"));
