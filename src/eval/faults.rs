@@ -14,13 +14,14 @@ use crate::sim::truth::FaultTruth;
 
 /// What is told so long after impact is still an answer.
 pub const AFTER_SECONDS: f64 = 900.0;
-/// A series is read at some time within a minute of what it shows.
+/// A series is read at some time within a minute of what it shows. What users feel sooner than that has no lead.
 const CADENCE_MS: i64 = 60_000;
 
 /// What was told of one fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     pub fault: String,
+    /// Whether it could be foreseen: it shows first, by its nature, and this time did so for a minute at least.
     pub has_lead: bool,
     /// From onset to impact.
     pub impact_seconds: Option<f64>,
@@ -72,7 +73,9 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
     let detected = in_time.first().map(|(at, _)| since_onset(*at));
     let predicted = in_time.iter().find(|(at, incident)| is_early(*at) && incident.prediction.is_some());
     // What stands when users begin to feel it, or a little later where nothing stood.
-    let last = in_time.iter().rfind(|(at, _)| truth.has_lead && is_early(*at));
+    let has_lead =
+        truth.has_lead && truth.impact.is_none_or(|impact| impact.since(truth.onset) >= CADENCE_MS);
+    let last = in_time.iter().rfind(|(at, _)| has_lead && is_early(*at));
     let decided_at = last.or(in_time.last()).map(|(at, _)| *at);
     let decided = decided_at.and_then(|at| standing(&in_time, &over, at));
     let first_fault = decided.and_then(|incident| incident.hypotheses.first()).map(|h| h.fault.clone());
@@ -80,7 +83,7 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
     let is_right = |remedy: &String| truth.right.contains(remedy);
     Verdict {
         fault: truth.fault.clone(),
-        has_lead: truth.has_lead,
+        has_lead,
         impact_seconds: truth.impact.map(since_onset),
         detected_seconds: detected,
         predicted_seconds: predicted.map(|(at, _)| since_onset(*at)),
@@ -239,6 +242,14 @@ mod tests {
         assert_eq!((never.detected_seconds, never.right_fault), (None, false));
         let elsewhere = FaultTruth { host: "b".into(), hosts: vec!["b".into()], ..truth() };
         assert_eq!(judge(&elsewhere, &[told(20, "clamd_stuck", None, None)]).detected_seconds, None);
+    }
+
+    #[test]
+    fn what_is_felt_at_once_could_not_be_foreseen() {
+        let at_once = FaultTruth { impact: Some(truth().onset.plus_ms(1000)), ..truth() };
+        let verdict = judge(&at_once, &[told(12, "clamd_stuck", None, None)]);
+        assert!(!verdict.has_lead && verdict.right_fault);
+        assert!(judge(&truth(), &[]).has_lead);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use super::budget::{Counts, Thresholds};
 use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
+use super::severity::Grounds;
 use super::watch::Watches;
 use super::{Finding, House, View};
 use crate::predict::limit::TimeToLimit;
-use crate::predict::pack::{Fault, Limit, Movement, Urgency};
+use crate::predict::pack::{Fault, Limit, Movement};
 use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
@@ -21,14 +22,6 @@ use crate::series::registry::{EntityId, SeriesId};
 pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
 const FAULT_PROBABILITY: f64 = 0.5;
-/// What is over within this wakes nobody where it looks like a fault; and what looks like none, within that.
-const PAGE_AFTER_MS: i64 = 180_000;
-const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
-/// Decades that a fault is worth which users will feel soon. It is evidence like any other: where it was said again and
-/// again and nobody felt anything, the budget asks for more.
-const SOON_DECADES: f64 = 6.0;
-/// A limit is known to be near where even the latest time is, within so many times what a person needs.
-const SURELY_SOON_TIMES: i64 = 4;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// An incident that has gathered no mover for so long is a story that goes on by itself.
@@ -93,6 +86,8 @@ pub(super) struct Assessment {
     pub restarted: Option<(Arc<str>, Timestamp)>,
     /// Users feel by now what the likeliest fault does to them.
     pub felt: bool,
+    /// All that is told is silence.
+    pub only_silent: bool,
 }
 
 impl Assessment {
@@ -189,43 +184,30 @@ impl Case {
             weight += top.probability * (top.signs.len() - 1) as f64;
         }
         let by_limit = self.tracks.values().any(|track| track.by_limit);
-        let silent_sign = story.iter().any(|track| track.moves() == Movement::Silent) && is_named(&ranked);
-        let only_silent = is_silence(&story);
         if self.opened.is_none() && weight < thresholds.ticket && !by_limit {
             self.peak = self.peak.max(weight);
             return None;
         }
-        let prediction = predict(house, watches, view, at, &story, &ranked);
-        let soon_ms = (house.settings.page_seconds * 1000.0) as i64;
-        // One signal alone always looks like some fault: it takes a second sign, or a limit that a signal heads for.
-        let is_sure = by_limit || ranked.first().is_some_and(|top| top.signs.len() > 1);
-        let named = ranked.first().filter(|_| is_named(&ranked)).map(|top| &house.table.faults()[top.fault]);
-        let can_wait = named.is_some_and(|fault| fault.urgency == Urgency::Ticket);
-        let impact_soon =
-            is_sure && !can_wait && prediction.as_ref().is_some_and(|p| p.impact_at.since(at) <= soon_ms);
-        // What may as well be an exporter that fails is no ground to act on.
-        let remedy = remedy(house, &ranked).filter(|_| !only_silent);
+        let only_silent = is_silence(&story);
         let machines = machines_of(&story);
-        let restarted = restarted(restarts, at, &story);
-        let felt = is_felt(house, watches, view, at, (&machines, named));
-        let wakes_after_ms = if is_sure && named.is_some() { PAGE_AFTER_MS } else { UNKNOWN_PAGE_AFTER_MS };
-        let lasts = story.iter().any(|t| t.calm == 0 && at.since(t.since) >= wakes_after_ms);
-        let is_due = lasts && restarted.is_none() || by_limit;
-        if impact_soon {
-            weight += SOON_DECADES;
-        }
-        self.peak = self.peak.max(weight);
-        let surely_soon = by_limit
-            && impact_soon
-            && prediction.as_ref().is_some_and(|p| p.latest.since(at) <= SURELY_SOON_TIMES * soon_ms);
-        let severity = if only_silent && !silent_sign && !by_limit {
-            Severity::Info
-        } else if (weight >= thresholds.page && !can_wait || surely_soon) && is_due && !only_silent {
-            Severity::Page
-        } else {
-            Severity::Ticket
+        let named = ranked.first().filter(|_| is_named(&ranked)).map(|top| &house.table.faults()[top.fault]);
+        let mut assessment = Assessment {
+            severity: Severity::Info,
+            prediction: predict(house, watches, view, at, &story, &ranked),
+            // What may as well be an exporter that fails is no ground to act on.
+            remedy: remedy(house, &ranked).filter(|_| !only_silent),
+            restarted: restarted(restarts, at, &story),
+            felt: is_felt(house, watches, view, at, (&machines, named)),
+            only_silent,
+            machines,
+            ranked,
         };
-        Some(Assessment { severity, machines, ranked, prediction, remedy, restarted, felt })
+        let grounds = Grounds::new(house, &assessment, by_limit);
+        weight += grounds.decades(house.settings, at);
+        let weighed = (weight >= thresholds.page, assessment.restarted.is_some());
+        assessment.severity = grounds.severity(house.settings, at, &story, weighed);
+        self.peak = self.peak.max(weight);
+        Some(assessment)
     }
 }
 

@@ -25,6 +25,7 @@ mod restart;
 mod routine;
 #[cfg(test)]
 mod scenarios;
+mod severity;
 mod state;
 mod tally;
 mod watch;

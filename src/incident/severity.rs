@@ -1,0 +1,94 @@
+//! Whether a case is only recorded, can wait for the day, or wakes somebody.
+//!
+//! It wakes somebody whose evidence exceeds what the budget asks of a page, once it has lasted: most of what is odd is over
+//! before a person could look. That users will feel it soon is evidence too, and no more than that: where it was said again
+//! and again and nobody felt anything, the budget asks for more. A hard limit that is surely near wakes at once.
+
+use super::case::Assessment;
+use super::event::{Prediction, Severity};
+use super::mover::Track;
+use super::{House, IncidentSettings};
+use crate::predict::pack::{Fault, Urgency};
+use crate::sample::Timestamp;
+
+/// What is over within this wakes nobody where it looks like a fault; and what looks like none, within that.
+const PAGE_AFTER_MS: i64 = 180_000;
+const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
+/// Decades that a fault is worth which users will feel soon.
+const SOON_DECADES: f64 = 6.0;
+/// A limit is known to be near where even the latest time is, within so many times what a person needs.
+const SURELY_SOON_TIMES: i64 = 4;
+
+/// What speaks for waking somebody, besides the evidence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grounds<'a> {
+    /// The fault that stands out.
+    named: Option<&'a Fault>,
+    /// A second sign of it, or a limit that a signal heads for: one signal alone always looks like some fault.
+    is_sure: bool,
+    /// A series heads for its hard limit.
+    by_limit: bool,
+    /// All that is told is silence, which may be an exporter's.
+    only_silent: bool,
+    prediction: Option<&'a Prediction>,
+}
+
+impl<'a> Grounds<'a> {
+    pub fn new(house: &House<'a>, assessment: &'a Assessment, by_limit: bool) -> Self {
+        let signs = assessment.ranked.first().map_or(0, |top| top.signs.len());
+        Grounds {
+            named: assessment.fault(house).map(|(fault, _)| fault),
+            is_sure: by_limit || signs > 1,
+            by_limit,
+            only_silent: assessment.only_silent,
+            prediction: assessment.prediction.as_ref(),
+        }
+    }
+
+    /// Decades that the forecast adds to the evidence.
+    pub fn decades(&self, settings: &IncidentSettings, at: Timestamp) -> f64 {
+        if self.is_soon(settings, at) { SOON_DECADES } else { 0.0 }
+    }
+
+    fn can_wait(&self) -> bool {
+        self.named.is_some_and(|fault| fault.urgency == Urgency::Ticket)
+    }
+
+    fn is_soon(&self, settings: &IncidentSettings, at: Timestamp) -> bool {
+        let comes = |p: &Prediction| p.impact_at.since(at) <= needed_ms(settings);
+        self.is_sure && !self.can_wait() && self.prediction.is_some_and(comes)
+    }
+
+    fn is_surely_soon(&self, settings: &IncidentSettings, at: Timestamp) -> bool {
+        let comes = |p: &Prediction| p.latest.since(at) <= SURELY_SOON_TIMES * needed_ms(settings);
+        self.by_limit && self.is_soon(settings, at) && self.prediction.is_some_and(comes)
+    }
+
+    /// `is_enough` is whether the evidence exceeds what a page takes, `settles` whether a restart may be all there is to it.
+    pub fn severity(
+        &self,
+        settings: &IncidentSettings,
+        at: Timestamp,
+        story: &[&Track],
+        (is_enough, settles): (bool, bool),
+    ) -> Severity {
+        let is_looked_for = self.by_limit || self.named.is_some();
+        if self.only_silent {
+            return if is_looked_for { Severity::Ticket } else { Severity::Info };
+        }
+        let after_ms =
+            if self.is_sure && self.named.is_some() { PAGE_AFTER_MS } else { UNKNOWN_PAGE_AFTER_MS };
+        let lasts = story.iter().any(|track| track.calm == 0 && at.since(track.since) >= after_ms);
+        let is_due = self.by_limit || lasts && !settles;
+        if is_due && (is_enough && !self.can_wait() || self.is_surely_soon(settings, at)) {
+            Severity::Page
+        } else {
+            Severity::Ticket
+        }
+    }
+}
+
+/// The time that a person needs to do something about it.
+fn needed_ms(settings: &IncidentSettings) -> i64 {
+    (settings.page_seconds * 1000.0) as i64
+}
