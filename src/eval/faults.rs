@@ -77,7 +77,7 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
         truth.has_lead && truth.impact.is_none_or(|impact| impact.since(truth.onset) >= CADENCE_MS);
     let last = in_time.iter().rfind(|(at, _)| has_lead && is_early(*at));
     let decided_at = last.or(in_time.last()).map(|(at, _)| *at);
-    let decided = decided_at.and_then(|at| standing(&in_time, &over, at));
+    let decided = decided_at.and_then(|at| standing(truth.onset, &in_time, &over, at));
     let first_fault = decided.and_then(|incident| incident.hypotheses.first()).map(|h| h.fault.clone());
     let remedy = decided.and_then(|incident| incident.remedy.clone());
     let is_right = |remedy: &String| truth.right.contains(remedy);
@@ -121,8 +121,10 @@ fn over(events: &[Event]) -> BTreeMap<&str, Timestamp> {
     resolved.filter_map(|event| Some((event.incident.as_ref()?.id.as_str(), event.at))).collect()
 }
 
-/// The gravest incident of those open at `at`, as it was told last; of equals the one with the surer hypothesis.
+/// The incident that told of it first, as it was told last by `at`; once that is over, the next. What was open before
+/// the onset tells of something else, and counts where nothing new was told.
 fn standing<'e>(
+    onset: Timestamp,
     told: &[(Timestamp, &'e Incident)],
     over: &BTreeMap<&str, Timestamp>,
     at: Timestamp,
@@ -133,8 +135,7 @@ fn standing<'e>(
             last.insert(&incident.id, incident);
         }
     }
-    let sure = |incident: &Incident| incident.hypotheses.first().map_or(0.0, |h| h.probability);
-    last.into_values().max_by(|a, b| a.severity.cmp(&b.severity).then(sure(a).total_cmp(&sure(b))))
+    last.into_values().min_by_key(|incident| (incident.opened_at < onset, incident.opened_at))
 }
 
 fn half_way(
@@ -146,7 +147,7 @@ fn half_way(
     let left_ms = impact.since(truth.onset) / 2;
     let half = truth.onset.plus_ms(left_ms);
     let before: Vec<_> = of_it.iter().filter(|(at, _)| *at <= half).copied().collect();
-    let p: &Prediction = standing(&before, over, half)?.prediction.as_ref()?;
+    let p: &Prediction = standing(truth.onset, &before, over, half)?.prediction.as_ref()?;
     let width = p.latest.since(p.earliest) as f64 / left_ms.max(1) as f64;
     Some(HalfWay { covers: (p.earliest..=p.latest).contains(&impact), width })
 }
@@ -270,7 +271,7 @@ mod tests {
         }
         let own = told(20, "clamd_stuck", None, None);
         let first = |events: &[Event]| judge(&truth(), events).first_fault.unwrap();
-        assert_eq!(first(&[other.clone(), own.clone()]), "storage_latency", "the surer");
+        assert_eq!(first(&[other.clone(), own.clone()]), "storage_latency", "it was told first");
         assert_eq!(first(&[other, resolved, own]), "clamd_stuck");
     }
 }

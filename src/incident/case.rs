@@ -289,15 +289,20 @@ fn rank(
     house.signatures.rank(&moved, &places, &pace)
 }
 
-/// The first remedy of the fault that no hypothesis to be reckoned with forbids.
+/// The first remedy of the likeliest fault that is as probably right as a fault has to be to be named, whichever of the
+/// faults that it heals it is, and that no hypothesis to be reckoned with forbids.
 fn remedy(house: &House, ranked: &[Ranked]) -> Option<String> {
-    let top = ranked.first().filter(|top| top.probability >= FAULT_PROBABILITY)?;
+    let top = ranked.first()?;
     let faults = house.table.faults();
+    let is_right = |remedy: &String| {
+        let healed = ranked.iter().filter(|r| faults[r.fault].remedies.contains(remedy));
+        healed.map(|r| r.probability).sum::<f64>() >= FAULT_PROBABILITY
+    };
     let forbidden = |remedy: &String| {
         let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
         weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
     };
-    faults[top.fault].remedies.iter().find(|remedy| !forbidden(remedy)).cloned()
+    faults[top.fault].remedies.iter().find(|remedy| is_right(remedy) && !forbidden(remedy)).cloned()
 }
 
 /// When users will feel the fault; where that is not to be told, when a mover reaches its own limit.

@@ -103,7 +103,7 @@ const FAMILIES: [Family; 15] = [
             postfix_queue_stat queue=hold
             postfix_queue_stat_size
             postfix_queue_stat_requests",
-        faults: &["clamd_stuck", "remote_outage", "compromised_account"],
+        faults: &["dns_failure", "clamd_stuck", "remote_outage", "compromised_account"],
     },
     Family {
         name: "the common exporters in Python",
@@ -358,7 +358,8 @@ const NO_SIGNAL: [&str; 8] = [
 ];
 
 /// Faults that one family shows in the same way as another, commoner one: there they come second.
-const ALIKE: [(&str, &str); 1] = [("the common exporters in Python", "dns_failure")];
+const ALIKE: [(&str, &str); 2] =
+    [("Carbonio's textfiles of an MTA", "dns_failure"), ("the common exporters in Python", "dns_failure")];
 
 fn labels_of(line: &str) -> Labels {
     let mut words = line.split_whitespace();
