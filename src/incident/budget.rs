@@ -11,6 +11,9 @@
 //! of about twenty values each. What moves on one host is not independent, which is taken for two fifths of the decades. So
 //! a site begins with a threshold from the number of looks alone, and its own past takes over within weeks.
 //!
+//! A fault that shows in a few series would never be told on a site whose busy hours move fifty. So what looks like a fault
+//! takes no more than what looked like it before and meant nothing: each fault has a record of its own.
+//!
 //! How the past is counted, and how it goes on beyond what it has seen, says `tally`.
 //!
 //! All that is an estimate, so a slow loop watches what really fired: each false ticket or page raises what the next one
@@ -21,6 +24,8 @@
 //! a known fault agreed is counted for pages: what looks like a fault each night, and hurts nobody, is no reason to wake
 //! someone each night, and still one to look at by day.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::case::USUAL_RARITY;
@@ -29,12 +34,14 @@ use super::tally::Tally;
 use crate::sample::Timestamp;
 
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
+/// Of the tickets that a week may have, those that may look like one fault and be none.
+const FAULT_SHARE: f64 = 1.0 / 14.0;
 /// Of a case's decades, what counts as independent.
 const INDEPENDENT: f64 = 0.54;
 /// Values of a run.
 const RUN_VALUES: f64 = 20.0;
 /// What no site should hear of stays below this. On a new site a lone value of a surprise of seven weighs as much.
-const THRESHOLD_MIN: f64 = 4.0;
+pub(super) const THRESHOLD_MIN: f64 = 4.0;
 /// The past counts half after this.
 const HALF_LIFE_WEEKS: f64 = 8.0;
 /// What one that fired raises, and how far the loop goes either way.
@@ -71,11 +78,25 @@ pub(super) enum Counts {
     AsFalse,
 }
 
+/// A case that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    /// The most it weighed.
+    pub weight: f64,
+    pub began: Timestamp,
+    /// Where people were told of it, it may have cost some of the budget.
+    pub told: Severity,
+    /// What it looked like at its heaviest.
+    pub fault: Option<String>,
+}
+
 /// How heavy past cases were that meant nothing, and for how long that was watched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Past {
     tickets: Tally,
     pages: Tally,
+    /// By the fault that they looked like.
+    faults: BTreeMap<String, Tally>,
     weeks: f64,
     newest: Option<Timestamp>,
     /// Weeks since the beginning that were watched; they do not fade.
@@ -89,6 +110,7 @@ impl Default for Past {
         Past {
             tickets: Tally::default(),
             pages: Tally::default(),
+            faults: BTreeMap::new(),
             weeks: 0.0,
             newest: None,
             age_weeks: 0.0,
@@ -122,24 +144,24 @@ impl Past {
         self.weeks = self.weeks * keep + weeks;
         self.tickets.fade(keep);
         self.pages.fade(keep);
+        self.faults.values_mut().for_each(|tally| tally.fade(keep));
     }
 
-    /// A case of this weight has ended and meant nothing, as far as `counts` says.
-    pub fn record(&mut self, weight: f64, began: Timestamp, counts: Counts) {
+    /// A case has ended and meant nothing, as far as `counts` says.
+    pub fn record(&mut self, ended: &Ended, counts: Counts) {
+        self.move_loop(ended.told, counts, LOOP_STEP);
         if self.age_weeks >= STRANGE_WEEKS {
-            self.of(counts).for_each(|tally| tally.add(weight, began));
+            self.of(ended, counts).for_each(|tally| tally.add(ended.weight, ended.began));
         }
     }
 
-    fn of(&mut self, counts: Counts) -> impl Iterator<Item = &mut Tally> {
-        let tickets = (counts == Counts::AsFalse).then_some(&mut self.tickets);
-        let pages = (counts != Counts::Not).then_some(&mut self.pages);
-        tickets.into_iter().chain(pages)
-    }
-
-    /// People were told of a case, and it meant nothing, as far as `counts` says.
-    pub fn fire(&mut self, told: Severity, counts: Counts) {
-        self.move_loop(told, counts, LOOP_STEP);
+    fn of(&mut self, ended: &Ended, counts: Counts) -> impl Iterator<Item = &mut Tally> {
+        let Past { tickets, pages, faults, .. } = self;
+        let tickets = (counts == Counts::AsFalse).then_some(tickets);
+        let pages = (counts != Counts::Not).then_some(pages);
+        let fault = ended.fault.as_ref().filter(|_| counts != Counts::Not);
+        let fault = fault.map(|fault| faults.entry(fault.clone()).or_default());
+        tickets.into_iter().chain(pages).chain(fault)
     }
 
     fn move_loop(&mut self, told: Severity, counts: Counts, by: f64) {
@@ -152,12 +174,12 @@ impl Past {
         }
     }
 
-    /// A case that was recorded, and told of, did mean something.
-    pub fn take_back(&mut self, weight: f64, began: Timestamp, told: Severity, counts: Counts) {
-        self.move_loop(told, counts, -LOOP_STEP);
-        let ago_ms = self.newest.map_or(0, |newest| newest.since(began));
+    /// A case that was recorded did mean something.
+    pub fn take_back(&mut self, ended: &Ended, counts: Counts) {
+        self.move_loop(ended.told, counts, -LOOP_STEP);
+        let ago_ms = self.newest.map_or(0, |newest| newest.since(ended.began));
         let faded = libm::exp2(-(ago_ms as f64) / WEEK_MS / HALF_LIFE_WEEKS);
-        self.of(counts).for_each(|tally| tally.remove(weight, began, faded));
+        self.of(ended, counts).for_each(|tally| tally.remove(ended.weight, ended.began, faded));
     }
 
     /// `looks` is how many values a week are judged.
@@ -165,6 +187,14 @@ impl Past {
         let page = self.threshold(&self.pages, budget.pages_per_week, looks) + self.fired.page;
         let ticket = self.threshold(&self.tickets, budget.tickets_per_week, looks) + self.fired.ticket;
         Thresholds { ticket: ticket.clamp(THRESHOLD_MIN, page), page }
+    }
+
+    /// What a ticket takes that looks like this fault, where that is less than what any ticket takes: as much as its own
+    /// look-alikes had. A clock that drifts moves three series, and a busy hour of the same site fifty.
+    pub fn ticket_of(&self, fault: &str, budget: Budget, looks: f64) -> f64 {
+        let none = Tally::default();
+        let alike = self.faults.get(fault).unwrap_or(&none);
+        self.threshold(alike, FAULT_SHARE * budget.tickets_per_week, looks)
     }
 
     /// The lowest weight that meaningless cases exceed at most so often.
@@ -184,6 +214,10 @@ mod tests {
     /// 1,000 series at 15 s.
     const LOOKS: f64 = 4e7;
 
+    fn ended(weight: f64, hour: i64) -> Ended {
+        Ended { weight, began: Timestamp(hour * GAP_MS_MAX), told: Severity::Info, fault: None }
+    }
+
     fn watched(weeks: f64, cases: &[f64]) -> Past {
         let mut past = Past::default();
         let mut at = Timestamp(0);
@@ -192,7 +226,7 @@ mod tests {
             at = at.plus_ms(GAP_MS_MAX);
         }
         for (hour, &weight) in (0..).zip(cases) {
-            past.record(weight, Timestamp(hour * GAP_MS_MAX), Counts::AsFalse);
+            past.record(&ended(weight, hour), Counts::AsFalse);
         }
         past
     }
@@ -220,11 +254,11 @@ mod tests {
         let mut before = past.clone();
         before.fired.page = LOOP_STEP;
         past.fired.page = LOOP_STEP;
-        past.record(50.0, began, Counts::AsFalse);
-        past.fire(Severity::Page, Counts::AsFalse);
+        let ended = Ended { told: Severity::Page, ..ended(50.0, 9) };
+        past.record(&ended, Counts::AsFalse);
         assert!(past.thresholds(BUDGET, LOOKS).page > before.thresholds(BUDGET, LOOKS).page);
         past.newest = Some(began);
-        past.take_back(50.0, began, Severity::Page, Counts::AsFalse);
+        past.take_back(&ended, Counts::AsFalse);
         past.newest = before.newest;
         assert_eq!(past, before);
     }
@@ -233,10 +267,23 @@ mod tests {
     fn what_looks_like_a_fault_and_is_never_felt_wakes_nobody_and_is_told_all_the_same() {
         let (mut past, quiet) = (watched(4.0, &[]), watched(4.0, &[]));
         for hour in 0..20 {
-            past.record(50.0, Timestamp(hour * GAP_MS_MAX), Counts::AsUnfelt);
+            past.record(&ended(50.0, hour), Counts::AsUnfelt);
         }
         let [past, quiet] = [past, quiet].map(|past| past.thresholds(BUDGET, LOOKS));
         assert_eq!((past.page, past.ticket), (51.0, quiet.ticket));
+    }
+
+    #[test]
+    fn a_fault_has_a_record_of_its_own() {
+        let mut past = watched(4.0, &[60.0; 60]);
+        assert!(past.thresholds(BUDGET, LOOKS).ticket > 60.0);
+        let takes = |past: &Past, fault| past.ticket_of(fault, BUDGET, LOOKS);
+        assert!(takes(&past, "clock_skew") < 9.0, "{}", takes(&past, "clock_skew"));
+        for hour in 0..20 {
+            let ended = Ended { fault: Some("mail_surge".into()), ..ended(30.0, hour) };
+            past.record(&ended, Counts::AsUnfelt);
+        }
+        assert!(takes(&past, "mail_surge") > 30.0 && takes(&past, "clock_skew") < 9.0);
     }
 
     #[test]

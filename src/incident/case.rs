@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Counts, Thresholds};
+use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
 use super::event::{Incident, Prediction, Severity};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
@@ -36,6 +36,8 @@ pub(super) struct Case {
     pub gone: Vec<Track>,
     /// The most it has weighed.
     pub peak: f64,
+    /// The fault that it looked like then.
+    pub looks_like: Option<String>,
     pub opened: Option<Opened>,
     /// Machines on which a service started anew as their part of the story began.
     pub restarted: BTreeSet<EntityId>,
@@ -70,6 +72,20 @@ impl Opened {
             .filter_map(|mover| mover.signal.as_deref())
             .collect();
         if told.prediction.is_some() || signs.len() > 1 { Counts::AsUnfelt } else { Counts::AsFalse }
+    }
+}
+
+/// What it takes to tell people.
+pub(super) struct Takes<'a> {
+    pub thresholds: Thresholds,
+    /// What a ticket takes that looks like a fault of this name.
+    pub ticket_of: &'a dyn Fn(&str) -> f64,
+}
+
+impl Takes<'_> {
+    fn is_ticket(&self, weight: f64, named: Option<&Fault>) -> bool {
+        weight >= self.thresholds.ticket
+            || weight >= THRESHOLD_MIN && named.is_some_and(|fault| weight >= (self.ticket_of)(&fault.name))
     }
 }
 
@@ -118,6 +134,16 @@ impl Case {
         self.tracks.values().chain(&self.gone).map(|track| track.since).min()
     }
 
+    /// What the budget is to know of it.
+    pub fn ended(&self, at: Timestamp) -> Ended {
+        Ended {
+            weight: self.peak,
+            began: self.began().unwrap_or(at),
+            told: self.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity),
+            fault: self.looks_like.clone(),
+        }
+    }
+
     pub fn is_real(&self) -> bool {
         self.tracks.values().any(Track::is_real)
     }
@@ -164,14 +190,14 @@ impl Case {
         own + (strongest(|e| e.whole) - strongest(|e| e.own)).max(0.0)
     }
 
-    /// Weighs the evidence and what the packs know of it. Raises `peak`.
+    /// Weighs the evidence and what the packs know of it. Raises `peak`, and says what it looked like then.
     pub fn assess(
         &mut self,
         house: &House,
         (watches, restarts): (&Watches, &Restarts),
         view: &impl View,
         at: Timestamp,
-        thresholds: Thresholds,
+        takes: &Takes,
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
         let begun = |track: &&Track| restarts.explains(at, track.entity, track.since).is_some();
@@ -184,13 +210,13 @@ impl Case {
             weight += top.probability * (top.signs.len() - 1) as f64;
         }
         let by_limit = self.tracks.values().any(|track| track.by_limit);
-        if self.opened.is_none() && weight < thresholds.ticket && !by_limit {
-            self.peak = self.peak.max(weight);
+        let named = ranked.first().filter(|_| is_named(&ranked)).map(|top| &house.table.faults()[top.fault]);
+        if self.opened.is_none() && !by_limit && !takes.is_ticket(weight, named) {
+            self.weigh(weight, named);
             return None;
         }
         let only_silent = is_silence(&story);
         let machines = machines_of(&story);
-        let named = ranked.first().filter(|_| is_named(&ranked)).map(|top| &house.table.faults()[top.fault]);
         let mut assessment = Assessment {
             severity: Severity::Info,
             prediction: predict(house, watches, view, at, &story, &ranked),
@@ -204,10 +230,17 @@ impl Case {
         };
         let grounds = Grounds::new(house, &assessment, by_limit);
         weight += grounds.decades(house.settings, at);
-        let weighed = (weight >= thresholds.page, assessment.restarted.is_some());
+        let weighed = (weight >= takes.thresholds.page, assessment.restarted.is_some());
         assessment.severity = grounds.severity(house.settings, at, &story, weighed);
-        self.peak = self.peak.max(weight);
+        self.weigh(weight, named);
         Some(assessment)
+    }
+
+    fn weigh(&mut self, weight: f64, named: Option<&Fault>) {
+        if weight >= self.peak {
+            self.peak = weight;
+            self.looks_like = named.map(|fault| fault.name.clone());
+        }
     }
 }
 

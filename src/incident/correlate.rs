@@ -48,7 +48,9 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, 
             && let Some(from) = cases.remove(&from)
             && let Some(into) = cases.get_mut(&into)
         {
-            into.peak = into.peak.max(from.peak);
+            if from.peak > into.peak {
+                (into.peak, into.looks_like) = (from.peak, from.looks_like);
+            }
             into.tracks.extend(from.tracks);
             into.restarted.extend(from.restarted);
         }

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::House;
-use super::budget::{Counts, Past};
+use super::budget::{Counts, Ended, Past};
 use super::case::{Case, Opened};
 use super::event::{Incident, Severity};
 use super::excuse::{Excuses, Moved, what};
@@ -65,11 +65,7 @@ pub enum Heard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Closed {
     id: String,
-    began: Timestamp,
-    /// The most it weighed.
-    peak: f64,
-    /// Where people were told of it, it may have cost some of the budget.
-    told: Severity,
+    ended: Ended,
     /// As what the budget has it.
     counts: Counts,
     verdict: Option<Verdict>,
@@ -105,8 +101,8 @@ impl Feedback {
             self.closed.pop_front();
         }
         let id = opened.incident.id.clone();
-        let (peak, began) = (case.peak, case.began().unwrap_or(at));
-        self.closed.push_back(Closed { id, began, peak, told, counts, verdict, movers });
+        let ended = case.ended(at);
+        self.closed.push_back(Closed { id, ended, counts, verdict, movers });
         counts
     }
 
@@ -139,14 +135,13 @@ impl Feedback {
             }
         }
         let counts = match verdict {
-            Verdict::FalseAlarm if closed.told > Severity::Info => Counts::AsFalse,
+            Verdict::FalseAlarm if closed.ended.told > Severity::Info => Counts::AsFalse,
             Verdict::FalseAlarm | Verdict::TrueAlarm => Counts::Not,
             Verdict::NormalNow => closed.counts,
         };
         if counts != closed.counts {
-            past.take_back(closed.peak, closed.began, closed.told, closed.counts);
-            past.record(closed.peak, closed.began, counts);
-            past.fire(closed.told, counts);
+            past.take_back(&closed.ended, closed.counts);
+            past.record(&closed.ended, counts);
             closed.counts = counts;
         }
         let settles = verdict == Verdict::NormalNow;
@@ -161,7 +156,7 @@ impl Feedback {
 
     /// The most that an incident weighed that is over and remembered.
     pub fn weight(&self, id: &str) -> Option<f64> {
-        self.closed.iter().find(|closed| closed.id == id).map(|closed| closed.peak)
+        self.closed.iter().find(|closed| closed.id == id).map(|closed| closed.ended.weight)
     }
 }
 

@@ -17,7 +17,7 @@ const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
 /// Decades that a fault is worth which users will feel soon.
 const SOON_DECADES: f64 = 6.0;
 /// A limit is known to be near where even the latest time is, within so many times what a person needs.
-const SURELY_SOON_TIMES: i64 = 4;
+const SURELY_SOON_TIMES: i64 = 2;
 
 /// What speaks for waking somebody, besides the evidence.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Counts, Past, Thresholds};
-use super::case::{Case, Opened};
+use super::case::{Case, Opened, Takes};
 use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
 use super::flap::Flaps;
@@ -155,6 +155,8 @@ impl IncidentState {
 
     fn judge(&mut self, house: &House, at: Timestamp, view: &impl View, out: &mut Vec<Event>) {
         let thresholds = self.thresholds(house.settings);
+        let looks = self.looks(house.settings);
+        let ticket_of = |fault: &str| self.past.ticket_of(fault, house.settings.budget, looks);
         let mut open = self.open().count();
         let mut over = Vec::new();
         for (number, case) in &mut self.cases {
@@ -166,7 +168,8 @@ impl IncidentState {
             if case.is_paused(house) {
                 continue;
             }
-            let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, thresholds)
+            let takes = Takes { thresholds, ticket_of: &ticket_of };
+            let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, &takes)
             else {
                 continue;
             };
@@ -199,9 +202,7 @@ impl IncidentState {
             self.flaps.end(self.now.at, real.map(|(series, _)| *series));
         }
         let counts = self.feedback.close(house, self.now.at, &case, verdict);
-        self.past.record(case.peak, case.began().unwrap_or(self.now.at), counts);
-        let told = case.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity);
-        self.past.fire(told, counts);
+        self.past.record(&case.ended(self.now.at), counts);
         if counts == Counts::AsFalse {
             for (series, track) in &case.tracks {
                 self.habits.learn(*series, self.now, track);
@@ -353,8 +354,12 @@ impl IncidentState {
     }
 
     pub(super) fn thresholds(&self, settings: &IncidentSettings) -> Thresholds {
-        let looks = self.watches.series() as f64 * WEEK_SECONDS / f64::from(settings.step_seconds.max(1));
-        self.past.thresholds(settings.budget, looks)
+        self.past.thresholds(settings.budget, self.looks(settings))
+    }
+
+    /// How many values are judged a week.
+    fn looks(&self, settings: &IncidentSettings) -> f64 {
+        self.watches.series() as f64 * WEEK_SECONDS / f64::from(settings.step_seconds.max(1))
     }
 }
 
