@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_fault_has_a_record_of_its_own() {
         let mut past = watched(4.0, &[60.0; 60]);
-        assert!(past.thresholds(BUDGET, LOOKS).ticket > 60.0);
+        assert!(past.thresholds(BUDGET, LOOKS).ticket > 50.0);
         let takes = |past: &Past, fault| past.ticket_of(fault, BUDGET, LOOKS);
         assert!(takes(&past, "clock_skew") < 9.0, "{}", takes(&past, "clock_skew"));
         for hour in 0..20 {
