@@ -28,8 +28,8 @@ pub struct Sim {
     /// One seed, or the first and the last
     #[arg(long, value_name = "A..B", default_value = "1..4", value_parser = seeds)]
     seeds: Seeds,
-    /// Days of ordinary life before the week that counts; whole weeks are best
-    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(i64).range(1..=70))]
+    /// Days of ordinary life before the week that counts; whole weeks are best, and three of them show what a Monday is
+    #[arg(long, value_name = "DAYS", default_value_t = 21, value_parser = clap::value_parser!(i64).range(1..=70))]
     days: i64,
     /// Seconds between two scrapes
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(5..=300))]
