@@ -7,9 +7,10 @@
 //! ```
 //!
 //! meets the budget. At first w is one week, and it shrinks as more is watched: what chance gave in weeks that nobody saw
-//! would lend its quiet to a site that has none. Chance: a weight is in decades, so that of one series passes w in a share of `10^-w` of its runs,
-//! of about twenty values each. What moves on one host is not independent, which is taken for two fifths of the decades. So
-//! a site begins with a threshold from the number of looks alone, and its own past takes over within weeks.
+//! would lend its quiet to a site that has none. Chance: a weight is in decades, so that of one series passes so many in a
+//! share of ten to minus them of its runs, of about twenty values each. What moves on one host is not independent, which is
+//! taken for two fifths of the decades. So a site begins with a threshold from the number of looks alone, and its own past
+//! takes over within weeks.
 //!
 //! A fault that shows in a few series would never be told on a site whose busy hours move fifty. So what looks like a fault
 //! takes no more than what looked like it before and meant nothing: each fault has a record of its own.

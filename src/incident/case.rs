@@ -200,9 +200,9 @@ impl Case {
         takes: &Takes,
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
-        let begun = |track: &&Track| restarts.explains(at, track.entity, track.since).is_some();
-        let begun: Vec<EntityId> = self.story().into_iter().filter(begun).map(|track| track.entity).collect();
-        self.restarted.extend(begun);
+        let begun =
+            |track: &&Track| track.is_real() && restarts.explains(at, track.entity, track.since).is_some();
+        self.restarted.extend(self.tracks.values().chain(&self.gone).filter(begun).map(|track| track.entity));
         let story = self.story();
         let ranked = rank(house, (watches, &self.restarted), view, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
@@ -216,16 +216,16 @@ impl Case {
             return None;
         }
         let only_silent = is_silence(&story);
-        let machines = machines_of(&story);
+        let (prediction, felt) = predict(house, watches, view, at, &story, &ranked);
         let mut assessment = Assessment {
             severity: Severity::Info,
-            prediction: predict(house, watches, view, at, &story, &ranked),
+            prediction,
             // What may as well be an exporter that fails is no ground to act on.
             remedy: remedy(house, &ranked).filter(|_| !only_silent),
             restarted: restarted(restarts, at, &story),
-            felt: is_felt(house, watches, view, at, (&machines, named)),
+            felt,
             only_silent,
-            machines,
+            machines: machines_of(&story),
             ranked,
         };
         let grounds = Grounds::new(house, &assessment, by_limit);
@@ -255,20 +255,6 @@ fn is_silence(story: &[&Track]) -> bool {
         story.iter().filter(|t| t.entity == entity && t.moves() == Movement::Silent).count()
     };
     story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
-}
-
-/// Whether a signal by which users feel this fault is where they feel it.
-fn is_felt(
-    house: &House,
-    watches: &Watches,
-    view: &impl View,
-    at: Timestamp,
-    (machines, fault): (&[(EntityId, Arc<str>)], Option<&Fault>),
-) -> bool {
-    fault.into_iter().flat_map(|fault| &fault.impact).any(|impact| {
-        let time = |machine| watches.impact(house, view, machine, impact);
-        machines.iter().any(|(machine, _)| time(*machine).is_some_and(|time| time.at <= at))
-    })
 }
 
 /// The machine whose services restarted as the story began.
@@ -338,7 +324,8 @@ fn remedy(house: &House, ranked: &[Ranked]) -> Option<String> {
     faults[top.fault].remedies.iter().find(|remedy| is_right(remedy) && !forbidden(remedy)).cloned()
 }
 
-/// When users will feel the fault; where that is not to be told, when a mover reaches its own limit.
+/// When users will feel the fault; where that is not to be told, when a mover reaches its own limit. And whether they feel it
+/// by now: a signal of it is where they do.
 fn predict(
     house: &House,
     watches: &Watches,
@@ -346,27 +333,36 @@ fn predict(
     now: Timestamp,
     story: &[&Track],
     ranked: &[Ranked],
-) -> Option<Prediction> {
+) -> (Option<Prediction>, bool) {
     let entities: BTreeMap<EntityId, &Arc<str>> = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
     let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
-    let impact = named.and_then(|fault| {
+    let measured = named.and_then(|fault| {
         let times = fault.impact.iter().filter_map(|impact| {
             let on = |entity: &EntityId| watches.impact(house, view, *entity, impact);
             entities.keys().filter_map(on).min_by_key(|t| t.at)
         });
-        let typical = || typical_time(fault, ranked.first()?, now);
-        Some((times.min_by_key(|t| t.at).or_else(typical)?, fault.users.clone()))
+        times.min_by_key(|t| t.at)
     });
-    let (time, what) = impact.or_else(|| {
+    let felt = measured.is_some_and(|time| time.at <= now);
+    let impact = named.and_then(|fault| {
+        let typical = || typical_time(fault, ranked.first()?, now);
+        Some((measured.or_else(typical)?, fault.users.clone()))
+    });
+    let told = impact.or_else(|| {
         let limits = story.iter().filter(|track| track.heads.is_some()).filter_map(|track| {
             let signal = track.signal?;
             let time = watches.forecast(house, view, track.entity, signal.signal, None)?;
             Some((time, reached(house, signal)?))
         });
         limits.min_by_key(|(time, _)| time.at)
-    })?;
-    let TimeToLimit { at, earliest, latest } = time;
-    Some(Prediction { impact_at: at, earliest, latest, what })
+    });
+    let prediction = told.map(|(TimeToLimit { at, earliest, latest }, what)| Prediction {
+        impact_at: at,
+        earliest,
+        latest,
+        what,
+    });
+    (prediction, felt)
 }
 
 /// When users feel a fault that goes as such faults go, and has not been felt by now.
