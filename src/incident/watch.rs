@@ -1,5 +1,6 @@
 //! Every series on the way to a hard limit, and which signals are measured where.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,19 @@ struct Watch {
     tracker: LimitTracker,
     values: u32,
     confirmed: u32,
+    #[serde(skip)]
+    last: LastForecast,
+}
+
+/// The last forecast of a tracker and what it was towards, for all who ask before it takes another value.
+#[derive(Clone, Debug, Default)]
+struct LastForecast(Cell<Option<(f64, Option<TimeToLimit>)>>);
+
+/// It says nothing that its tracker does not.
+impl PartialEq for LastForecast {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// The trackers, kept over a restart, and the places of all signals, which `admit` gives again.
@@ -76,6 +90,7 @@ impl Watches {
             tracker: LimitTracker::new(house.table.signal(signal).hurts),
             values: 0,
             confirmed: 0,
+            last: LastForecast::default(),
         };
         self.watches.insert(series, watch);
         true
@@ -109,18 +124,19 @@ impl Watches {
                 continue;
             }
             watch.tracker.push(now.at, now.value, now.expected);
+            watch.last.0.set(None);
             watch.values = watch.values.wrapping_add(1);
             if !watch.values.wrapping_add(series.0).is_multiple_of(PACE) {
                 continue;
             }
             let meaning = house.table.signal(signal);
-            let limit = meaning.limit.as_ref();
+            // Few are out of their rhythm, and only those need a forecast.
+            let limit = meaning.limit.as_ref().filter(|_| watch.is_out_of_rhythm(meaning, now));
             let at_limit = limit.and_then(|limit| {
                 let towards = Towards { house, places: places.get(&watch.entity), view };
                 towards.forecast(watch, limit, now)
             });
-            let soon =
-                watch.is_out_of_rhythm(meaning, now) && at_limit.is_some_and(|t| is_soon(meaning, t, at));
+            let soon = at_limit.is_some_and(|t| is_soon(meaning, t, at));
             watch.confirmed = if soon { watch.confirmed.saturating_add(1) } else { 0 };
             if watch.confirmed >= CONFIRMED {
                 alarms.push(watch.alarm(*series, now));
@@ -188,6 +204,14 @@ impl Watches {
 }
 
 impl Watch {
+    /// As of the tracker; dear, so kept.
+    fn forecast(&self, limit: f64) -> Option<TimeToLimit> {
+        let known = self.last.0.get().filter(|(towards, _)| *towards == limit);
+        let (_, time) = known.unwrap_or_else(|| (limit, self.tracker.forecast(limit)));
+        self.last.0.set(Some((limit, time)));
+        time
+    }
+
     /// Whether the way to the limit is more than the rise of an ordinary day: the value lies beyond what is
     /// usual at this time, or further than on any day of the last week. A due date has no rhythm.
     fn is_out_of_rhythm(&self, meaning: &Signal, now: Observed) -> bool {
@@ -235,10 +259,8 @@ impl<V: View> Towards<'_, V> {
     fn forecast(&self, watch: &Watch, limit: &Limit, now: Observed) -> Option<TimeToLimit> {
         let times = self.house.table.exported(watch.signal?).times;
         match limit {
-            Limit::Value(value) => watch.tracker.forecast(value / times),
-            Limit::Share { of, share } => {
-                watch.tracker.forecast(share * self.first_of(of, |now| now.value)? / times)
-            }
+            Limit::Value(value) => watch.forecast(value / times),
+            Limit::Share { of, share } => watch.forecast(share * self.first_of(of, |now| now.value)? / times),
             Limit::Due => {
                 let due = Timestamp::from_seconds(now.value * times);
                 Some(TimeToLimit { at: due, earliest: due, latest: due })

@@ -4,12 +4,15 @@
 //! faster and faster. No one of them is chosen: each tells when it arrives and how sure it is, and the answer is the
 //! mixture of all (Hoeting, Madigan, Raftery, Volinsky: Bayesian model averaging, Statistical Science 14, 1999).
 //! So the interval holds what the scatter about one line does not know: that speeds change.
-//! Cost: ten thousand products and a few hundred logarithms; callers ask only where something climbs.
+//! Cost: thirty thousand products, nine at a time, and a few hundred logarithms; callers ask only where something climbs.
+
+use std::array::from_fn;
 
 use libm::{exp, log};
 
 /// Powers of time in eighths, which square roots and products give.
-const BENDS_EIGHTHS: [u32; 9] = [3, 5, 6, 8, 10, 13, 16, 22, 28];
+const BENDS_EIGHTHS: [u32; BENDS] = [3, 5, 6, 8, 10, 13, 16, 22, 28];
+const BENDS: usize = 9;
 /// The width in logs about 1 of how likely they are before any point is seen.
 const BEND_WIDTH: f64 = 0.45;
 /// Beginnings before the first point, in lengths of what is seen.
@@ -41,6 +44,9 @@ pub struct Course {
     pub explained: f64,
 }
 
+/// A number for each bend.
+type Lanes = [f64; BENDS];
+
 /// One course, when and how surely it arrives.
 struct Way {
     misfit: f64,
@@ -66,42 +72,37 @@ pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
     let highest = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
     let rough = ROUGH * ROUGH * (highest - lowest) * (highest - lowest);
     let (mut least, mut alike) = (f64::INFINITY, 0.0);
-    let (mut ways, mut grown) = (Vec::new(), Vec::new());
+    let (mut ways, mut grown) = (Vec::new(), Vec::with_capacity(points.len()));
     let within = points.windows(2).take(points.len() - 3).step_by((points.len() / STARTS).max(1));
     let within = within.map(|pair| 0.5 * (pair[0].0 + pair[1].0));
     for start in STARTS_BEFORE.iter().map(|lengths| first - lengths * length).chain(within) {
-        let gone = points.iter().map(|p| ((p.0 - start).max(0.0) / length).sqrt().sqrt().sqrt());
-        let eighth_roots: Vec<f64> = gone.collect();
         grown.clear();
-        grown.resize(points.len(), 1.0);
-        let mut eighths_before = 0;
-        for eighths in BENDS_EIGHTHS {
-            let bend = f64::from(eighths) / 8.0;
-            for (grown, root) in grown.iter_mut().zip(&eighth_roots) {
-                *grown *= power(*root, eighths - eighths_before);
-            }
-            eighths_before = eighths;
-            let grown_mean = grown.iter().sum::<f64>() / n;
-            let spread: f64 = grown.iter().map(|x| (x - grown_mean) * (x - grown_mean)).sum();
-            let both: f64 = grown.iter().zip(points).map(|(x, p)| (x - grown_mean) * (p.1 - mean)).sum();
-            let times = both / spread;
-            // The flat part lies at `foot`; at `along` the course has the height.
-            let foot = mean - times * grown_mean;
-            let along = (height - foot) / times;
+        grown.extend(points.iter().map(|p| grown_since(start, length, p.0)));
+        let grown_mean = sums(&grown, |lane, i| grown[i][lane]).map(|sum| sum / n);
+        let spread =
+            sums(&grown, |lane, i| (grown[i][lane] - grown_mean[lane]) * (grown[i][lane] - grown_mean[lane]));
+        let both = sums(&grown, |lane, i| (grown[i][lane] - grown_mean[lane]) * (points[i].1 - mean));
+        let times: Lanes = from_fn(|lane| both[lane] / spread[lane]);
+        // The flat part lies at `foot`.
+        let foot: Lanes = from_fn(|lane| mean - times[lane] * grown_mean[lane]);
+        let miss = |lane: usize, i: usize| points[i].1 - foot[lane] - times[lane] * grown[i][lane];
+        let missed = sums(&grown, |lane, i| miss(lane, i) * miss(lane, i));
+        for (lane, eighths) in BENDS_EIGHTHS.into_iter().enumerate() {
+            let (bend, times, missed) = (f64::from(eighths) / 8.0, times[lane], missed[lane]);
+            // There the course has the height.
+            let along = (height - foot[lane]) / times;
             if !(times > 0.0 && along > 0.0) {
                 continue;
             }
-            let miss = |i: usize| points[i].1 - foot - times * grown[i];
-            let missed: f64 = (0..points.len()).map(|i| miss(i) * miss(i)).sum();
             if missed < least {
-                let neighbours: f64 = (1..points.len()).map(|i| miss(i) * miss(i - 1)).sum();
+                let neighbours: f64 = (1..points.len()).map(|i| miss(lane, i) * miss(lane, i - 1)).sum();
                 (least, alike) = (missed, neighbours / (missed + n * rough));
             }
             let gone = exp(log(along) / bend);
             let at = start + length * gone;
             let speed = times * bend * along / gone / length;
-            let variance = (missed / (n - 2.0) + rough)
-                * (1.0 + 1.0 / n + (along - grown_mean) * (along - grown_mean) / spread);
+            let beyond = along - grown_mean[lane];
+            let variance = (missed / (n - 2.0) + rough) * (1.0 + 1.0 / n + beyond * beyond / spread[lane]);
             let deviation = (variance / (speed * speed) + SPEED_WIDTH * SPEED_WIDTH * at * at).sqrt();
             let odd = log(bend) / BEND_WIDTH;
             let (misfit, log_prior) = (0.5 * n * log(missed / n + rough), -0.5 * odd * odd);
@@ -120,9 +121,29 @@ pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
     })
 }
 
-/// `base` to a small whole power, the same bits everywhere.
-fn power(base: f64, times: u32) -> f64 {
-    (0..times).fold(1.0, |power, _| power * base)
+/// How far each bend has grown at `at`: 1 one `length` after `start`.
+fn grown_since(start: f64, length: f64, at: f64) -> Lanes {
+    let whole = (at - start).max(0.0) / length;
+    let half = whole.sqrt();
+    let quarter = half.sqrt();
+    // The same bits everywhere, which `pow` does not promise.
+    let powers = [quarter.sqrt(), quarter, half, whole, whole * whole];
+    BENDS_EIGHTHS.map(|eighths| {
+        let digits = powers.iter().enumerate().filter(|(digit, _)| eighths >> digit & 1 == 1);
+        digits.fold(1.0, |grown, (_, power)| grown * power)
+    })
+}
+
+/// The sum of `term` over all points, bend by bend.
+#[inline(always)]
+fn sums(grown: &[Lanes], term: impl Fn(usize, usize) -> f64) -> Lanes {
+    let mut sums = [0.0; BENDS];
+    for i in 0..grown.len() {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += term(lane, i);
+        }
+    }
+    sums
 }
 
 /// When the ways arrive, the weights adding up to 1, and how long ago they began.
@@ -148,17 +169,27 @@ impl Course {
     /// Seconds from now: one in ten comes before the first, one in two before the second, nine in ten before the third.
     pub fn quantiles(&self) -> [f64; 3] {
         let mut arrivals = self.arrivals.clone();
-        arrivals.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let total: f64 = arrivals.iter().map(|(_, share)| share).sum();
-        [0.1, 0.5, 0.9].map(|quantile| {
-            let mut sum = 0.0;
-            let reached = arrivals.iter().find(|(_, share)| {
-                sum += share;
-                sum >= quantile * total
-            });
-            reached.or(arrivals.last()).map_or(f64::INFINITY, |(at, _)| *at)
-        })
+        [0.1, 0.5, 0.9].map(|quantile| arrival_at(&mut arrivals, quantile * total))
     }
+}
+
+/// The arrival by which `share` of all have come; reorders them. Halves what may hold it until one is left.
+fn arrival_at(arrivals: &mut [(f64, f64)], mut share: f64) -> f64 {
+    let mut left = arrivals;
+    while left.len() > 1 {
+        let half = left.len() / 2;
+        left.select_nth_unstable_by(half, |a, b| a.0.total_cmp(&b.0));
+        let (sooner, later) = left.split_at_mut(half);
+        let come: f64 = sooner.iter().map(|(_, share)| share).sum();
+        left = if come >= share {
+            sooner
+        } else {
+            share -= come;
+            later
+        };
+    }
+    left.first().map_or(f64::INFINITY, |(at, _)| *at)
 }
 
 #[cfg(test)]

@@ -221,6 +221,8 @@ struct Site<'a> {
     signatures: &'a Signatures,
     machines: &'a [Machine],
     roles: Vec<BTreeSet<u16>>,
+    /// By root and machine: whether what happens on the machine follows from what happens on the root.
+    follows: Vec<bool>,
 }
 
 impl<'a> Site<'a> {
@@ -230,24 +232,29 @@ impl<'a> Site<'a> {
                 machine.measured.iter().filter_map(|signal| signatures.roles.get(usize::from(*signal)));
             known.copied().collect()
         };
-        Site { signatures, machines, roles: machines.iter().map(roles_of).collect() }
+        let roles: Vec<BTreeSet<u16>> = machines.iter().map(roles_of).collect();
+        let needs = |one: u16, root: usize| {
+            roles[root].iter().any(|other| signatures.depends.contains(&(one, *other)))
+        };
+        let follows = |(root, machine): (usize, usize)| {
+            machine == root || roles[machine].iter().any(|one| needs(*one, root))
+        };
+        let pairs = (0..machines.len()).flat_map(|root| (0..machines.len()).map(move |other| (root, other)));
+        let follows = pairs.map(follows).collect();
+        Site { signatures, machines, roles, follows }
     }
 
     /// The machines on which a sign counts for a fault that began on `root`.
     fn places(&self, sign: &Sign, root: usize) -> impl Iterator<Item = usize> {
-        let has_role = |machine: usize| {
-            Some(sign.role) == self.signatures.any || self.roles[machine].contains(&sign.role)
-        };
+        let (any, role) = (self.signatures.any, sign.role);
+        let has_role = move |machine: usize| Some(role) == any || self.roles[machine].contains(&role);
         let is_own = has_role(root);
         let places = if is_own { root..root + 1 } else { 0..self.machines.len() };
-        places.filter(move |machine| is_own || has_role(*machine)).collect::<Vec<_>>().into_iter()
+        places.filter(move |machine| is_own || has_role(*machine))
     }
 
-    /// Whether what happens on `machine` follows from what happens on `root`.
     fn follows(&self, machine: usize, root: usize) -> bool {
-        let needs =
-            |one| self.roles[root].iter().any(|other| self.signatures.depends.contains(&(one, *other)));
-        machine == root || self.roles[machine].iter().any(|one| needs(*one))
+        self.follows[root * self.machines.len() + machine]
     }
 }
 
@@ -354,28 +361,29 @@ impl Signature {
 
     /// What moved and is no sign of it: ln(1 + how many).
     fn strays(&self, site: &Site, first: &First, root: usize, began: Timestamp) -> f64 {
-        let mut weights: BTreeMap<u16, f64> = BTreeMap::new();
+        let (mut sum, mut heaviest, mut signal) = (0.0, 0.0_f64, None);
+        // By signal: it counts once, where it counts most.
         for m in first.values() {
-            let is_sign = self.signs.iter().any(|sign| sign.signal == m.signal && sign.moves == m.moves);
-            if !is_sign {
-                // What comes before is no effect, and is more likely of the cause.
-                let is_before = began.since(m.at) >= SAME_TIME_MS / 2;
-                let follows = !is_before && site.follows(m.machine, root);
-                let weight = if is_before {
-                    BEFORE
-                } else if follows {
-                    SYMPTOM
-                } else {
-                    1.0
-                };
-                // In a long story something else always happens too.
-                let is_near = m.at.since(began).abs() <= NEAR_MS;
-                let weight = if is_near { weight } else { CHANCE * weight };
-                let known = weights.entry(m.signal).or_insert(0.0);
-                *known = known.max(weight);
+            if self.signs.iter().any(|sign| sign.signal == m.signal && sign.moves == m.moves) {
+                continue;
             }
+            if signal != Some(m.signal) {
+                (sum, heaviest, signal) = (sum + heaviest, 0.0, Some(m.signal));
+            }
+            // What comes before is no effect, and is more likely of the cause.
+            let is_before = began.since(m.at) >= SAME_TIME_MS / 2;
+            let weight = if is_before {
+                BEFORE
+            } else if site.follows(m.machine, root) {
+                SYMPTOM
+            } else {
+                1.0
+            };
+            // In a long story something else always happens too.
+            let is_near = m.at.since(began).abs() <= NEAR_MS;
+            heaviest = heaviest.max(if is_near { weight } else { CHANCE * weight });
         }
-        libm::log(1.0 + weights.values().sum::<f64>())
+        libm::log(1.0 + sum + heaviest)
     }
 
     /// What its pace says against it.
