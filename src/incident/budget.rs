@@ -21,11 +21,14 @@
 //! takes, and quiet time lowers it, at a rate that holds still where the budget is just used up (Robbins and Monro
 //! 1951). For pages it only ever raises: a page that nobody needed to get is no loss.
 //!
+//! A hard limit that is surely near wakes at once, whatever the past. So that is what has to be earned: a limit of which
+//! somebody was woken in vain wakes nobody by itself until its share of the budget has come again.
+//!
 //! A case that users felt, or that a person took on, was no false alarm and isn't counted. One in which several signs of
 //! a known fault agreed is counted for pages: what looks like a fault each night, and hurts nobody, is no reason to wake
 //! someone each night, and still one to look at by day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,8 @@ use crate::sample::Timestamp;
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
 /// Of the tickets that a week may have, those that may look like one fault and be none.
 const FAULT_SHARE: f64 = 1.0 / 14.0;
+/// Of the pages that a week may have, those that may be for one limit that is not reached.
+const LIMIT_SHARE: f64 = 1.0 / 4.0;
 /// Of a case's decades, what counts as independent.
 const INDEPENDENT: f64 = 0.54;
 /// Values of a run.
@@ -89,6 +94,8 @@ pub(super) struct Ended {
     pub told: Severity,
     /// What it looked like at its heaviest.
     pub fault: Option<String>,
+    /// Signals whose limit was near enough to wake somebody for that alone.
+    pub limits: BTreeSet<String>,
 }
 
 /// How heavy past cases were that meant nothing, and for how long that was watched.
@@ -98,6 +105,8 @@ pub(super) struct Past {
     pages: Tally,
     /// By the fault that they looked like.
     faults: BTreeMap<String, Tally>,
+    /// When somebody was last woken in vain for the limit of a signal.
+    in_vain: BTreeMap<String, Timestamp>,
     weeks: f64,
     newest: Option<Timestamp>,
     /// Weeks since the beginning that were watched; they do not fade.
@@ -112,6 +121,7 @@ impl Default for Past {
             tickets: Tally::default(),
             pages: Tally::default(),
             faults: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
             weeks: 0.0,
             newest: None,
             age_weeks: 0.0,
@@ -151,6 +161,9 @@ impl Past {
     /// A case has ended and meant nothing, as far as `counts` says.
     pub fn record(&mut self, ended: &Ended, counts: Counts) {
         self.move_loop(ended.told, counts, LOOP_STEP);
+        if counts != Counts::Not {
+            self.in_vain.extend(ended.limits.iter().map(|signal| (signal.clone(), ended.began)));
+        }
         if self.age_weeks >= STRANGE_WEEKS {
             self.of(ended, counts).for_each(|tally| tally.add(ended.weight, ended.began));
         }
@@ -178,6 +191,9 @@ impl Past {
     /// A case that was recorded did mean something.
     pub fn take_back(&mut self, ended: &Ended, counts: Counts) {
         self.move_loop(ended.told, counts, -LOOP_STEP);
+        if counts != Counts::Not {
+            self.in_vain.retain(|signal, _| !ended.limits.contains(signal));
+        }
         let ago_ms = self.newest.map_or(0, |newest| newest.since(ended.began));
         let faded = libm::exp2(-(ago_ms as f64) / WEEK_MS / HALF_LIFE_WEEKS);
         self.of(ended, counts).for_each(|tally| tally.remove(ended.weight, ended.began, faded));
@@ -198,6 +214,12 @@ impl Past {
         self.threshold(alike, FAULT_SHARE * budget.tickets_per_week, looks)
     }
 
+    /// Whether the limit of a signal may wake somebody by itself.
+    pub fn wakes_for(&self, signal: &str, at: Timestamp, budget: Budget) -> bool {
+        let weeks = |since: &Timestamp| at.since(*since) as f64 / WEEK_MS;
+        self.in_vain.get(signal).is_none_or(|since| weeks(since) * LIMIT_SHARE * budget.pages_per_week >= 1.0)
+    }
+
     /// The lowest weight that meaningless cases exceed at most so often.
     fn threshold(&self, past: &Tally, per_week: f64, looks: f64) -> f64 {
         let unseen_weeks = 1.0 / (1.0 + self.weeks);
@@ -216,7 +238,13 @@ mod tests {
     const LOOKS: f64 = 4e7;
 
     fn ended(weight: f64, hour: i64) -> Ended {
-        Ended { weight, began: Timestamp(hour * GAP_MS_MAX), told: Severity::Info, fault: None }
+        Ended {
+            weight,
+            began: Timestamp(hour * GAP_MS_MAX),
+            told: Severity::Info,
+            fault: None,
+            limits: BTreeSet::new(),
+        }
     }
 
     fn watched(weeks: f64, cases: &[f64]) -> Past {
@@ -285,6 +313,25 @@ mod tests {
             past.record(&ended, Counts::AsUnfelt);
         }
         assert!(takes(&past, "mail_surge") > 30.0 && takes(&past, "clock_skew") < 9.0);
+    }
+
+    #[test]
+    fn a_limit_that_woke_somebody_in_vain_waits_for_its_share_of_the_budget() {
+        let mut past = watched(4.0, &[]);
+        let limits = BTreeSet::from(["heap_used".to_owned()]);
+        let vain = Ended { told: Severity::Page, limits, ..ended(9.0, 0) };
+        past.record(&vain, Counts::AsUnfelt);
+        let wakes = |past: &Past, signal, weeks: i64, pages_per_week| {
+            let budget = Budget { pages_per_week, ..BUDGET };
+            past.wakes_for(signal, Timestamp(weeks * 168 * GAP_MS_MAX), budget)
+        };
+        assert!(!wakes(&past, "heap_used", 3, 1.0) && wakes(&past, "heap_used", 4, 1.0));
+        assert!(!wakes(&past, "heap_used", 15, 0.25) && wakes(&past, "heap_used", 1, 4.0));
+        assert!(wakes(&past, "disk_free", 0, 0.25));
+        past.take_back(&vain, Counts::AsUnfelt);
+        assert!(wakes(&past, "heap_used", 0, 1.0));
+        past.record(&vain, Counts::Not);
+        assert!(wakes(&past, "heap_used", 0, 1.0), "that one was felt");
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Case {
     /// The fault that it looked like then.
     pub looks_like: Option<String>,
     pub opened: Option<Opened>,
+    /// Signals whose limit was near enough to wake somebody for that alone.
+    pub limits: BTreeSet<String>,
     /// Machines on which a service started anew as their part of the story began.
     pub restarted: BTreeSet<EntityId>,
 }
@@ -80,6 +82,8 @@ pub(super) struct Takes<'a> {
     pub thresholds: Thresholds,
     /// What a ticket takes that looks like a fault of this name.
     pub ticket_of: &'a dyn Fn(&str) -> f64,
+    /// Whether the limit of a signal may wake somebody by itself.
+    pub wakes_for: &'a dyn Fn(&str) -> bool,
 }
 
 impl Takes<'_> {
@@ -141,6 +145,7 @@ impl Case {
             began: self.began().unwrap_or(at),
             told: self.opened.as_ref().map_or(Severity::Info, |opened| opened.incident.severity),
             fault: self.looks_like.clone(),
+            limits: self.limits.clone(),
         }
     }
 
@@ -228,10 +233,17 @@ impl Case {
             machines: machines_of(&story),
             ranked,
         };
-        let grounds = Grounds::new(house, &assessment, by_limit);
+        let heading = self.tracks.values().filter(|track| track.by_limit).filter_map(|track| track.signal);
+        let mut limits: BTreeSet<String> = heading.map(|s| house.table.signal(s).name.clone()).collect();
+        limits.retain(|signal| (takes.wakes_for)(signal));
+        let grounds = Grounds::new(house, &assessment, by_limit, !limits.is_empty());
         weight += grounds.decades(house.settings, at);
         let weighed = (weight >= takes.thresholds.page, assessment.restarted.is_some());
+        let wakes_at_once = grounds.is_surely_soon(house.settings, at);
         assessment.severity = grounds.severity(house.settings, at, &story, weighed);
+        if wakes_at_once && assessment.severity == Severity::Page {
+            self.limits.append(&mut limits);
+        }
         self.weigh(weight, named);
         Some(assessment)
     }

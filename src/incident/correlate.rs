@@ -53,6 +53,7 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, 
             }
             into.tracks.extend(from.tracks);
             into.restarted.extend(from.restarted);
+            into.limits.extend(from.limits);
         }
     }
     joined

@@ -28,18 +28,21 @@ pub(super) struct Grounds<'a> {
     is_sure: bool,
     /// A series heads for its hard limit.
     by_limit: bool,
+    /// And that may wake somebody by itself.
+    limit_wakes: bool,
     /// All that is told is silence, which may be an exporter's.
     only_silent: bool,
     prediction: Option<&'a Prediction>,
 }
 
 impl<'a> Grounds<'a> {
-    pub fn new(house: &House<'a>, assessment: &'a Assessment, by_limit: bool) -> Self {
+    pub fn new(house: &House<'a>, assessment: &'a Assessment, by_limit: bool, limit_wakes: bool) -> Self {
         let signs = assessment.ranked.first().map_or(0, |top| top.signs.len());
         Grounds {
             named: assessment.fault(house).map(|(fault, _)| fault),
             is_sure: by_limit || signs > 1,
             by_limit,
+            limit_wakes,
             only_silent: assessment.only_silent,
             prediction: assessment.prediction.as_ref(),
         }
@@ -59,9 +62,10 @@ impl<'a> Grounds<'a> {
         self.is_sure && !self.can_wait() && self.prediction.is_some_and(comes)
     }
 
-    fn is_surely_soon(&self, settings: &IncidentSettings, at: Timestamp) -> bool {
+    /// A limit is near, and that alone is enough.
+    pub fn is_surely_soon(&self, settings: &IncidentSettings, at: Timestamp) -> bool {
         let comes = |p: &Prediction| p.latest.since(at) <= SURELY_SOON_TIMES * needed_ms(settings);
-        self.by_limit && self.is_soon(settings, at) && self.prediction.is_some_and(comes)
+        self.limit_wakes && self.is_soon(settings, at) && self.prediction.is_some_and(comes)
     }
 
     /// `is_enough` is whether the evidence exceeds what a page takes, `settles` whether a restart may be all there is to it.

@@ -157,6 +157,7 @@ impl IncidentState {
         let thresholds = self.thresholds(house.settings);
         let looks = self.looks(house.settings);
         let ticket_of = |fault: &str| self.past.ticket_of(fault, house.settings.budget, looks);
+        let wakes_for = |signal: &str| self.past.wakes_for(signal, at, house.settings.budget);
         let mut open = self.open().count();
         let mut over = Vec::new();
         for (number, case) in &mut self.cases {
@@ -168,7 +169,7 @@ impl IncidentState {
             if case.is_paused(house) {
                 continue;
             }
-            let takes = Takes { thresholds, ticket_of: &ticket_of };
+            let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for };
             let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, &takes)
             else {
                 continue;

@@ -15,6 +15,8 @@ const HALF_LIFE_SECONDS: f64 = 21.0 * 86_400.0;
 const TEACHES_TIMES: f64 = 2.0;
 /// Days that are compared with: a week, since Mondays are like Mondays.
 const DAYS: usize = 7;
+/// A height is new once it is above those of the last days by this share of what one day came back from the day before.
+const NEW_GROUND: f64 = 0.25;
 pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// How high each of the last days went.
@@ -48,8 +50,12 @@ impl Days {
         }
     }
 
+    /// Clearly higher than any of them. A volume that fills never comes back; what weekends halve goes a little higher on
+    /// many a Monday.
     pub(super) fn is_new_ground(&self) -> bool {
-        self.tops.iter().all(|top| self.newest > *top)
+        let days = self.tops.iter().zip(self.tops.iter().skip(1));
+        let came_back = days.map(|(before, after)| before - after).fold(0.0, f64::max);
+        self.tops.iter().all(|top| self.newest > top + NEW_GROUND * came_back)
     }
 }
 
