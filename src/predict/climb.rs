@@ -130,3 +130,30 @@ impl Climb {
         self.is_below(self.last[0].min(self.last[1])) && self.last[1] >= self.last[0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A week of days that went so high, and the next day as high as `today`.
+    fn week(tops: [f64; 7], today: f64) -> Days {
+        let mut days = Days::default();
+        // The first day is not seen from its beginning.
+        for (day, top) in (0..).zip([0.0].into_iter().chain(tops).chain([today])) {
+            days.take(Timestamp(day * DAY_MS), top);
+        }
+        days
+    }
+
+    #[test]
+    fn a_monday_a_little_higher_than_all_of_last_week_is_no_new_ground() {
+        let last_week = [100.0, 98.0, 101.0, 99.0, 100.0, 50.0, 48.0];
+        assert!(!week(last_week, 110.0).is_new_ground());
+        assert!(week(last_week, 120.0).is_new_ground());
+    }
+
+    #[test]
+    fn what_only_fills_is_on_new_ground_all_the_time() {
+        assert!(week([10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0], 71.0).is_new_ground());
+    }
+}
