@@ -130,12 +130,13 @@ impl Watches {
                 continue;
             }
             let meaning = house.table.signal(signal);
+            let towards = Towards { house, places: places.get(&watch.entity), view };
+            let tells = |unless: &String| !towards.is_measured(unless);
             // Few are out of their rhythm, and only those need a forecast.
-            let limit = meaning.limit.as_ref().filter(|_| watch.is_out_of_rhythm(meaning, now));
-            let at_limit = limit.and_then(|limit| {
-                let towards = Towards { house, places: places.get(&watch.entity), view };
-                towards.forecast(watch, limit, now)
+            let limit = meaning.limit.as_ref().filter(|_| {
+                meaning.unless.as_ref().is_none_or(tells) && watch.is_out_of_rhythm(meaning, now)
             });
+            let at_limit = limit.and_then(|limit| towards.forecast(watch, limit, now));
             let soon = at_limit.is_some_and(|t| is_soon(meaning, t, at));
             watch.confirmed = if soon { watch.confirmed.saturating_add(1) } else { 0 };
             if watch.confirmed >= CONFIRMED {
@@ -175,11 +176,10 @@ impl Watches {
         impact: &Impact,
     ) -> Option<TimeToLimit> {
         let places = self.places.get(&entity)?;
-        let is_measured = |name: &String| house.table.find(name).is_some_and(|s| places.contains_key(&s));
-        if impact.unless.as_ref().is_some_and(is_measured) {
+        let towards = Towards { house, places: Some(places), view };
+        if impact.unless.as_ref().is_some_and(|unless| towards.is_measured(unless)) {
             return None;
         }
-        let towards = Towards { house, places: Some(places), view };
         let times = match &impact.times_usual {
             Some(of) => towards.first_of(of, |now| now.expected)?,
             None => 1.0,
@@ -266,6 +266,11 @@ impl<V: View> Towards<'_, V> {
                 Some(TimeToLimit { at: due, earliest: due, latest: due })
             }
         }
+    }
+
+    fn is_measured(&self, signal: &str) -> bool {
+        let place = self.house.table.find(signal);
+        place.zip(self.places).is_some_and(|(place, places)| places.contains_key(&place))
     }
 
     /// What is read off another signal of the entity, in that signal's unit and over 0; the first of its series counts.

@@ -74,6 +74,8 @@ pub struct Signal {
     /// The way in which it hurts.
     pub hurts: Direction,
     pub limit: Option<Limit>,
+    /// Where this signal is measured on the same machine it tells the limit better, and nobody is told of this one alone.
+    pub unless: Option<String>,
     /// How long before the limit a person wants to know, though nothing else moves.
     pub notice_seconds: f64,
     pub from: Vec<Exported>,

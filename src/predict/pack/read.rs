@@ -20,6 +20,7 @@
 //!     role: mta                   # a machine that has the signal has the role; `host` is any machine
 //!     hurts: up                   # up | down
 //!     limit: 1000                 # a value | { signal, share } | due
+//!     unless: mta_queue_age       # where that is measured it tells it better, and this limit alone tells nothing
 //!     notice_hours: 24            # how early a person wants to know; default 4
 //!     from:                       # one line an exporter
 //!       - postfix_queue_stat{queue="active"}

@@ -100,6 +100,9 @@ impl<'a> Names<'a> {
             self.known_signal(&behind.value, behind.referenced, problems);
             from.extend(derived(&raw.name.value));
         }
+        if let Some(unless) = &raw.unless {
+            self.known_signal(&unless.value, unless.referenced, problems);
+        }
         Signal {
             name: raw.name.value.clone(),
             reads: raw.reads.clone(),
@@ -107,6 +110,7 @@ impl<'a> Names<'a> {
             role: raw.role.clone(),
             hurts: raw.hurts,
             limit: raw.limit.as_ref().and_then(|limit| self.limit(limit, problems)),
+            unless: raw.unless.as_ref().map(|unless| unless.value.clone()),
             notice_seconds: notice_hours * 3600.0,
             from,
             behind: raw.behind.as_ref().map(|behind| behind.value.clone()),

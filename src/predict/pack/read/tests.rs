@@ -83,6 +83,7 @@ fn a_name_that_nothing_bears_is_placed() {
     check("signal: queue, moves", "signal: quue, moves", &["22:26: there is no signal `quue`"]);
     check("remedies: [flush]", "remedies: [flash]", &["24:16: there is no remedy `flash`"]);
     check("limit: 1000", "limit: { signal: max }", &["15:12: there is no signal `max`"]);
+    check("limit: 1000", "unless: floor", &["15:13: there is no signal `floor`"]);
 }
 
 #[test]
