@@ -299,7 +299,8 @@ mod tests {
             past.record(&ended(50.0, hour), Counts::AsUnfelt);
         }
         let [past, quiet] = [past, quiet].map(|past| past.thresholds(BUDGET, LOOKS));
-        assert_eq!((past.page, past.ticket), (51.0, quiet.ticket));
+        assert!((50.0..53.0).contains(&past.page), "{past:?}");
+        assert_eq!(past.ticket, quiet.ticket);
     }
 
     #[test]

@@ -18,14 +18,26 @@ use crate::sample::Timestamp;
 /// Cases whose weights say how the tail goes on, and how few say nothing.
 const TAIL_CASES: f64 = 20.0;
 const TAIL_CASES_MIN: f64 = 5.0;
+/// Half a decade wide to begin with; from `EVEN` of them on each is wider than the one before by so much, up to 5,000.
 const BIN: f64 = 0.5;
-const BINS: usize = 512;
+const EVEN: usize = 64;
+const WIDER: f64 = 1.02;
+const BINS: usize = 320;
 const HOUR_MS: i64 = 3_600_000;
 /// Hours whose heaviest case is known: people say what it was within days.
 const HOURS: usize = 512;
 
 fn bin(weight: f64) -> usize {
-    ((weight / BIN) as usize).min(BINS - 1)
+    let even = weight / BIN;
+    let wider = || EVEN as f64 + libm::log(even / EVEN as f64) / libm::log(WIDER);
+    let bin = if even < EVEN as f64 { even } else { wider() };
+    (bin as usize).min(BINS - 1)
+}
+
+/// The least weight in a bin.
+fn least(bin: usize) -> f64 {
+    let wider = bin.saturating_sub(EVEN) as f64;
+    bin.min(EVEN) as f64 * BIN * libm::pow(WIDER, wider)
 }
 
 fn hour(began: Timestamp) -> i64 {
@@ -34,7 +46,7 @@ fn hour(began: Timestamp) -> i64 {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Cases by weight, in bins of `BIN`; the last bin is open. Of those that began in one hour, the heaviest.
+    /// Cases by weight, in bins; the last bin is open. Of those that began in one hour, the heaviest.
     cases: Vec<f64>,
     /// The heaviest of the last hours.
     hours: BTreeMap<i64, f64>,
@@ -82,14 +94,14 @@ impl Tally {
         let tail = self.tail();
         let mut heavier = self.cases.iter().sum::<f64>();
         for bin in 0..BINS {
-            let weight = bin as f64 * BIN;
+            let weight = least(bin);
             let expected = tail.filter(|tail| weight > tail.begin).map_or(0.0, |tail| tail.beyond(weight));
             if heavier.max(expected) + chance(weight) <= most {
                 return weight;
             }
             heavier -= self.cases[bin];
         }
-        BINS as f64 * BIN
+        least(BINS)
     }
 
     /// How the heaviest cases are spread; `None` where there are too few to say.
@@ -100,14 +112,15 @@ impl Tally {
             for bin in (0..BINS).rev() {
                 cases += self.cases[bin];
                 if cases >= count {
-                    return (bin as f64 * BIN, cases);
+                    return (bin, cases);
                 }
             }
-            (0.0, cases)
+            (0, cases)
         };
-        let (begin, cases) = heaviest(TAIL_CASES);
+        let (first, cases) = heaviest(TAIL_CASES);
         let (middle, _) = heaviest(cases / 2.0);
-        let mean_excess = (middle + BIN / 2.0 - begin) / std::f64::consts::LN_2;
+        let (begin, middle) = (least(first), 0.5 * (least(middle) + least(middle + 1)));
+        let mean_excess = (middle - begin) / std::f64::consts::LN_2;
         (cases >= TAIL_CASES_MIN).then_some(Tail { begin, cases, mean_excess })
     }
 }
@@ -137,6 +150,15 @@ mod tests {
         let mut tally = Tally::default();
         (0..).zip(cases).for_each(|(hour, weight)| tally.add(*weight, Timestamp(hour * HOUR_MS)));
         tally
+    }
+
+    #[test]
+    fn a_weight_is_in_its_bin() {
+        for weight in (0..5_000).map(|tenths| f64::from(tenths) * 0.9) {
+            let bin = bin(weight);
+            assert!(least(bin) <= weight * 1.000_001 && weight < least(bin + 1) * 1.000_001, "{weight}");
+        }
+        assert_eq!((bin(1e9), bin(32.0), least(EVEN)), (BINS - 1, EVEN, 32.0));
     }
 
     #[test]
