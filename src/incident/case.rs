@@ -84,6 +84,8 @@ pub(super) struct Takes<'a> {
     pub ticket_of: &'a dyn Fn(&str) -> f64,
     /// Whether the limit of a signal may wake somebody by itself.
     pub wakes_for: &'a dyn Fn(&str) -> bool,
+    /// Whether a remedy would worsen what another open incident is about.
+    pub worsens: &'a dyn Fn(&str) -> bool,
 }
 
 impl Takes<'_> {
@@ -226,7 +228,7 @@ impl Case {
             severity: Severity::Info,
             prediction,
             // What may as well be an exporter that fails is no ground to act on.
-            remedy: remedy(house, &ranked).filter(|_| !only_silent),
+            remedy: remedy(house, &ranked, takes.worsens).filter(|_| !only_silent),
             restarted: restarted(restarts, at, &story),
             felt,
             only_silent,
@@ -321,8 +323,8 @@ fn rank(
 }
 
 /// The first remedy of the likeliest fault that is as probably right as a fault has to be to be named, whichever of the
-/// faults that it heals it is, and that no hypothesis to be reckoned with forbids.
-fn remedy(house: &House, ranked: &[Ranked]) -> Option<String> {
+/// faults that it heals it is, and that no hypothesis to be reckoned with forbids, nor another open incident.
+fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&str) -> bool) -> Option<String> {
     let top = ranked.first()?;
     let faults = house.table.faults();
     let is_right = |remedy: &String| {
@@ -333,7 +335,8 @@ fn remedy(house: &House, ranked: &[Ranked]) -> Option<String> {
         let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
         weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
     };
-    faults[top.fault].remedies.iter().find(|remedy| is_right(remedy) && !forbidden(remedy)).cloned()
+    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(remedy);
+    faults[top.fault].remedies.iter().find(may_be).cloned()
 }
 
 /// When users will feel the fault; where that is not to be told, when a mover reaches its own limit. And whether they feel it

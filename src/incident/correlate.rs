@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::case::Case;
 use super::mover::Track;
+use super::watch::Watches;
 use super::{Finding, House};
 use crate::sample::Timestamp;
 
@@ -30,7 +31,7 @@ pub(super) fn case_of(cases: &BTreeMap<u64, Case>, house: &House, mover: &Findin
 
 /// Joins linked cases, younger into older; an incident that is open is never joined to another.
 /// Gives the pairs joined: (into, from).
-pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, u64)> {
+pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House, watches: &Watches) -> Vec<(u64, u64)> {
     let mut joined: Vec<(u64, u64)> = Vec::new();
     let mut kept: Vec<u64> = Vec::new();
     let mut real: Vec<u64> =
@@ -39,7 +40,8 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, 
     real.sort_by_key(|number| (cases[number].opened.is_none(), *number));
     for number in real.into_iter().take(COMPARED_MAX) {
         let case = &cases[&number];
-        let into = kept.iter().find(|kept| case.opened.is_none() && are_linked(&cases[*kept], case, house));
+        let into =
+            kept.iter().find(|kept| case.opened.is_none() && are_linked(&cases[*kept], case, house, watches));
         match into {
             Some(into) => joined.push((*into, number)),
             None => kept.push(number),
@@ -59,25 +61,26 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House) -> Vec<(u64, 
     joined
 }
 
-fn are_linked(a: &Case, b: &Case, house: &House) -> bool {
+fn are_linked(a: &Case, b: &Case, house: &House, watches: &Watches) -> bool {
     let real =
         |case: &Case| -> Vec<Track> { case.tracks.values().filter(|t| t.is_real()).cloned().collect() };
     let window_ms = WINDOW_MS.max(WINDOW_STEPS * 1000 * i64::from(house.settings.step_seconds));
     let (a, b) = (real(a), real(b));
-    a.iter().any(|a| b.iter().any(|b| is_near(a.since, b.since, window_ms) && is_link(a, b, house)))
+    a.iter().any(|a| b.iter().any(|b| is_near(a.since, b.since, window_ms) && is_link(a, b, house, watches)))
 }
 
 fn is_near(a: Timestamp, b: Timestamp, window_ms: i64) -> bool {
     a.since(b).abs() <= window_ms
 }
 
-fn is_link(a: &Track, b: &Track, house: &House) -> bool {
+fn is_link(a: &Track, b: &Track, house: &House, watches: &Watches) -> bool {
+    let roles = |track: &Track| house.signatures.roles(watches.measured(track.entity));
     match (a.signal, b.signal) {
         (Some(one), Some(other)) => {
             let role = &house.table.signal(one).role;
             (one.signal == other.signal && a.moves() == b.moves())
                 || (role != ANY_MACHINE && *role == house.table.signal(other).role)
-                || house.signatures.are_linked(one.signal, other.signal)
+                || house.signatures.are_linked((one.signal, &roles(a)), (other.signal, &roles(b)))
         }
         _ => a.labels.name() == b.labels.name() && a.moves() == b.moves(),
     }

@@ -87,7 +87,7 @@ impl IncidentState {
         }
         self.follow(house, at, view);
         self.feedback.excuses.follow(house, view);
-        for (into, from) in correlate::join(&mut self.cases, house) {
+        for (into, from) in correlate::join(&mut self.cases, house, &self.watches) {
             self.in_case.values_mut().filter(|case| **case == from).for_each(|case| *case = into);
         }
         self.judge(house, at, view, out);
@@ -158,6 +158,7 @@ impl IncidentState {
         let looks = self.looks(house.settings);
         let ticket_of = |fault: &str| self.past.ticket_of(fault, house.settings.budget, looks);
         let wakes_for = |signal: &str| self.past.wakes_for(signal, at, house.settings.budget);
+        let forbidden = self.forbidden(house);
         let mut open = self.open().count();
         let mut over = Vec::new();
         for (number, case) in &mut self.cases {
@@ -169,7 +170,9 @@ impl IncidentState {
             if case.is_paused(house) {
                 continue;
             }
-            let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for };
+            let worsens =
+                |remedy: &str| forbidden.iter().any(|(case, what)| case != number && *what == remedy);
+            let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for, worsens: &worsens };
             let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, &takes)
             else {
                 continue;
@@ -191,6 +194,17 @@ impl IncidentState {
         for number in over {
             self.close(house, number, None);
         }
+    }
+
+    /// What would worsen the faults of open incidents, by case.
+    fn forbidden<'a>(&self, house: &House<'a>) -> Vec<(u64, &'a str)> {
+        let named = self.cases.iter().filter_map(|(number, case)| {
+            let named = case.opened.as_ref()?.incident.fault.as_deref()?;
+            Some((*number, house.table.faults().iter().find(|fault| fault.name == named)?))
+        });
+        named
+            .flat_map(|(number, fault)| fault.forbidden.iter().map(move |what| (number, what.as_str())))
+            .collect()
     }
 
     /// Forgets a case; one that meant nothing teaches the budget.

@@ -130,6 +130,7 @@ const FAMILIES: [Family; 15] = [
             zimbra_iowait
             zimbra_disk_usage",
         faults: &[
+            "slow_ldap",
             "clamd_stuck",
             "remote_outage",
             "compromised_account",

@@ -114,6 +114,10 @@ struct Sign {
     role: u16,
 }
 
+/// The roles of a machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roles(BTreeSet<u16>);
+
 /// What has moved, by signal and machine; of two ways the first.
 type First = BTreeMap<(u16, usize), Moved>;
 
@@ -209,10 +213,19 @@ impl Signatures {
         self.faults[fault].signs.iter().any(|sign| sign.signal == signal && sign.moves == moves)
     }
 
-    /// Whether one fault shows in both signals, so that machines may break together by it.
-    pub fn are_linked(&self, one: u16, other: u16) -> bool {
-        let has = |s: &Signature, signal| s.signs.iter().any(|sign| sign.signal == signal);
+    /// Whether one fault shows in both signals on machines of these roles, so that they may break together by it.
+    pub fn are_linked(&self, one: (u16, &Roles), other: (u16, &Roles)) -> bool {
+        let is_it = |sign: &Sign, (signal, roles): (u16, &Roles)| {
+            sign.signal == signal && (Some(sign.role) == self.any || roles.0.contains(&sign.role))
+        };
+        let has = |s: &Signature, moved| s.signs.iter().any(|sign| is_it(sign, moved));
         self.faults.iter().any(|s| has(s, one) && has(s, other))
+    }
+
+    /// The roles of a machine on which these signals are measured.
+    pub fn roles(&self, measured: impl IntoIterator<Item = u16>) -> Roles {
+        let roles = measured.into_iter().filter_map(|signal| self.roles.get(usize::from(signal)));
+        Roles(roles.copied().collect())
     }
 }
 
@@ -220,24 +233,20 @@ impl Signatures {
 struct Site<'a> {
     signatures: &'a Signatures,
     machines: &'a [Machine],
-    roles: Vec<BTreeSet<u16>>,
+    roles: Vec<Roles>,
     /// By root and machine: whether what happens on the machine follows from what happens on the root.
     follows: Vec<bool>,
 }
 
 impl<'a> Site<'a> {
     fn new(signatures: &'a Signatures, machines: &'a [Machine]) -> Self {
-        let roles_of = |machine: &Machine| {
-            let known =
-                machine.measured.iter().filter_map(|signal| signatures.roles.get(usize::from(*signal)));
-            known.copied().collect()
-        };
-        let roles: Vec<BTreeSet<u16>> = machines.iter().map(roles_of).collect();
+        let roles_of = |machine: &Machine| signatures.roles(machine.measured.iter().copied());
+        let roles: Vec<Roles> = machines.iter().map(roles_of).collect();
         let needs = |one: u16, root: usize| {
-            roles[root].iter().any(|other| signatures.depends.contains(&(one, *other)))
+            roles[root].0.iter().any(|other| signatures.depends.contains(&(one, *other)))
         };
         let follows = |(root, machine): (usize, usize)| {
-            machine == root || roles[machine].iter().any(|one| needs(*one, root))
+            machine == root || roles[machine].0.iter().any(|one| needs(*one, root))
         };
         let pairs = (0..machines.len()).flat_map(|root| (0..machines.len()).map(move |other| (root, other)));
         let follows = pairs.map(follows).collect();
@@ -247,7 +256,7 @@ impl<'a> Site<'a> {
     /// The machines on which a sign counts for a fault that began on `root`.
     fn places(&self, sign: &Sign, root: usize) -> impl Iterator<Item = usize> {
         let (any, role) = (self.signatures.any, sign.role);
-        let has_role = move |machine: usize| Some(role) == any || self.roles[machine].contains(&role);
+        let has_role = move |machine: usize| Some(role) == any || self.roles[machine].0.contains(&role);
         let is_own = has_role(root);
         let places = if is_own { root..root + 1 } else { 0..self.machines.len() };
         places.filter(move |machine| is_own || has_role(*machine))
