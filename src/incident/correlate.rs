@@ -6,13 +6,15 @@
 //! that began near in time and are linked: the same signal the same way, one role, or one fault that shows
 //! in both. So chance movers never tie machines together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::Case;
 use super::mover::Track;
 use super::watch::Watches;
 use super::{Finding, House};
+use crate::predict::signature::Roles;
 use crate::sample::Timestamp;
+use crate::series::registry::EntityId;
 
 /// Movers of one incident begin within this of each other, or within so many steps.
 const WINDOW_MS: i64 = 600_000;
@@ -62,25 +64,30 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House, watches: &Wat
 }
 
 fn are_linked(a: &Case, b: &Case, house: &House, watches: &Watches) -> bool {
+    // Once a machine, not once a pair of movers.
+    let machines: BTreeSet<EntityId> = a.tracks.values().chain(b.tracks.values()).map(|t| t.entity).collect();
+    let roles_of = |machine| (machine, house.signatures.roles(watches.measured(machine)));
+    let roles: BTreeMap<EntityId, Roles> = machines.into_iter().map(roles_of).collect();
     let real =
         |case: &Case| -> Vec<Track> { case.tracks.values().filter(|t| t.is_real()).cloned().collect() };
     let window_ms = WINDOW_MS.max(WINDOW_STEPS * 1000 * i64::from(house.settings.step_seconds));
     let (a, b) = (real(a), real(b));
-    a.iter().any(|a| b.iter().any(|b| is_near(a.since, b.since, window_ms) && is_link(a, b, house, watches)))
+    a.iter().any(|a| b.iter().any(|b| is_near(a.since, b.since, window_ms) && is_link(a, b, house, &roles)))
 }
 
 fn is_near(a: Timestamp, b: Timestamp, window_ms: i64) -> bool {
     a.since(b).abs() <= window_ms
 }
 
-fn is_link(a: &Track, b: &Track, house: &House, watches: &Watches) -> bool {
-    let roles = |track: &Track| house.signatures.roles(watches.measured(track.entity));
+fn is_link(a: &Track, b: &Track, house: &House, roles: &BTreeMap<EntityId, Roles>) -> bool {
     match (a.signal, b.signal) {
         (Some(one), Some(other)) => {
             let role = &house.table.signal(one).role;
             (one.signal == other.signal && a.moves() == b.moves())
                 || (role != ANY_MACHINE && *role == house.table.signal(other).role)
-                || house.signatures.are_linked((one.signal, &roles(a)), (other.signal, &roles(b)))
+                || house
+                    .signatures
+                    .are_linked((one.signal, &roles[&a.entity]), (other.signal, &roles[&b.entity]))
         }
         _ => a.labels.name() == b.labels.name() && a.moves() == b.moves(),
     }
