@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::{Detectors, Kind, Multivariate, Row, Tick, Together, Univariate};
-use crate::predict::limit::LimitTracker;
+use crate::predict::limit::{Known, LimitTracker};
 use crate::predict::pack::Direction;
 use crate::sample::{CHUNK, Mask, Timestamp};
 
@@ -79,7 +79,9 @@ impl Alone {
             Alone::Limits(trackers) => {
                 let left = trackers.iter_mut().zip(values).map(|(tracker, value)| {
                     tracker.push(tick.at, *value, LEVEL);
-                    tracker.forecast(LIMIT).map_or(0.0, |time| time.at.since(tick.at) as f32)
+                    tracker
+                        .forecast(LIMIT, Known::default())
+                        .map_or(0.0, |time| time.at.since(tick.at) as f32)
                 });
                 left.collect()
             }

@@ -19,6 +19,7 @@ mod flap;
 mod habit;
 mod id;
 mod lifecycle;
+mod loads;
 mod mover;
 mod quiet;
 mod restart;

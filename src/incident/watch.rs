@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::loads::Loads;
 use super::{Finding, House, Observed, View};
 use crate::detect::Kind;
-use crate::predict::limit::{LimitTracker, TimeToLimit};
+use crate::predict::limit::{Known, LimitTracker, TimeToLimit};
 use crate::predict::pack::{Direction, Impact, Limit, Signal};
+use crate::predict::rhythm::Work;
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -18,6 +20,8 @@ use crate::series::registry::{EntityId, SeriesId};
 const PACE: u32 = 4;
 /// Forecasts in a row within the notice before a limit alone opens an incident.
 const CONFIRMED: u32 = 3;
+/// Values in a row beyond what is usual, each one in a thousand, before a series counts as odd.
+const ODD: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Watch {
@@ -29,13 +33,16 @@ struct Watch {
     tracker: LimitTracker,
     values: u32,
     confirmed: u32,
+    /// Values in a row that lie beyond what is usual, on the side that hurts.
+    odd: u32,
     #[serde(skip)]
     last: LastForecast,
 }
 
-/// The last forecast of a tracker and what it was towards, for all who ask before it takes another value.
+/// The last forecast of a tracker, what it was towards and whether the series was odd, for all who ask before it takes
+/// another value.
 #[derive(Clone, Debug, Default)]
-struct LastForecast(Cell<Option<(f64, Option<TimeToLimit>)>>);
+struct LastForecast(Cell<Option<((f64, bool), Option<TimeToLimit>)>>);
 
 /// It says nothing that its tracker does not.
 impl PartialEq for LastForecast {
@@ -48,6 +55,7 @@ impl PartialEq for LastForecast {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Watches {
     watches: BTreeMap<SeriesId, Watch>,
+    loads: Loads,
     #[serde(skip)]
     places: BTreeMap<EntityId, BTreeMap<u16, BTreeMap<SeriesId, SignalRef>>>,
     #[serde(skip)]
@@ -71,6 +79,7 @@ impl Watches {
     ) -> bool {
         self.admitted.insert(series, signal.map(|signal| (entity, signal)));
         let Some(signal) = signal else { return true };
+        self.loads.admit(house, series, labels, signal);
         self.places.entry(entity).or_default().entry(signal.signal).or_default().insert(series, signal);
         if let Some(watch) = self.watches.get_mut(&series).filter(|watch| watch.labels == *labels) {
             watch.signal = Some(signal);
@@ -90,6 +99,7 @@ impl Watches {
             tracker: LimitTracker::new(house.table.signal(signal).hurts),
             values: 0,
             confirmed: 0,
+            odd: 0,
             last: LastForecast::default(),
         };
         self.watches.insert(series, watch);
@@ -98,6 +108,7 @@ impl Watches {
 
     pub fn retire(&mut self, series: SeriesId) {
         self.watches.remove(&series);
+        self.loads.retire(series);
         if let Some(Some((entity, signal))) = self.admitted.remove(&series)
             && let Some(measured) = self.places.get_mut(&entity)
             && let Some(places) = measured.get_mut(&signal.signal)
@@ -117,7 +128,8 @@ impl Watches {
     /// Takes what is new, and gives the series that will reach their limit within the pack's notice.
     pub fn step(&mut self, house: &House, at: Timestamp, view: &impl View) -> Vec<Finding> {
         let mut alarms = Vec::new();
-        let Watches { watches, places, .. } = self;
+        self.loads.step(view);
+        let Watches { watches, loads, places, .. } = self;
         for (series, watch) in watches {
             let (Some(signal), Some(now)) = (watch.signal, view.now(*series)) else { continue };
             if !now.has_data || watch.tracker.newest_at().is_some_and(|newest| now.at <= newest) {
@@ -126,17 +138,18 @@ impl Watches {
             watch.tracker.push(now.at, now.value, now.expected);
             watch.last.0.set(None);
             watch.values = watch.values.wrapping_add(1);
+            let meaning = house.table.signal(signal);
+            watch.odd = if is_beyond(meaning, now) { watch.odd.saturating_add(1) } else { 0 };
             if !watch.values.wrapping_add(series.0).is_multiple_of(PACE) {
                 continue;
             }
-            let meaning = house.table.signal(signal);
-            let towards = Towards { house, places: places.get(&watch.entity), view };
+            let towards = Towards { house, loads, places: places.get(&watch.entity), view };
             let tells = |unless: &String| !towards.is_measured(unless);
             // Few are out of their rhythm, and only those need a forecast.
             let limit = meaning.limit.as_ref().filter(|_| {
                 meaning.unless.as_ref().is_none_or(tells) && watch.is_out_of_rhythm(meaning, now)
             });
-            let at_limit = limit.and_then(|limit| towards.forecast(watch, limit, now));
+            let at_limit = limit.and_then(|limit| towards.forecast(watch, limit, now, false));
             let soon = at_limit.is_some_and(|t| is_soon(meaning, t, at));
             watch.confirmed = if soon { watch.confirmed.saturating_add(1) } else { 0 };
             if watch.confirmed >= CONFIRMED {
@@ -147,7 +160,8 @@ impl Watches {
         alarms
     }
 
-    /// When a signal of an entity will be at `reaches`, or at its own limit: the earliest over its series.
+    /// When a signal of an entity will be at `reaches`, or at its own limit: the earliest over its series. For those who
+    /// know that something is wrong.
     pub fn forecast(
         &self,
         house: &House,
@@ -157,12 +171,12 @@ impl Watches {
         reaches: Option<f64>,
     ) -> Option<TimeToLimit> {
         let places = self.places.get(&entity)?;
-        let towards = Towards { house, places: Some(places), view };
+        let towards = Towards { house, loads: &self.loads, places: Some(places), view };
         let reaches = reaches.map(Limit::Value);
         let times = places.get(&signal)?.keys().filter_map(|series| {
             let watch = self.watches.get(series)?;
             let limit = reaches.as_ref().or(house.table.signal(watch.signal?).limit.as_ref())?;
-            towards.forecast(watch, limit, view.now(*series)?)
+            towards.forecast(watch, limit, view.now(*series)?, watch.odd >= ODD)
         });
         times.min_by_key(|t| (t.at, t.earliest, t.latest))
     }
@@ -176,7 +190,7 @@ impl Watches {
         impact: &Impact,
     ) -> Option<TimeToLimit> {
         let places = self.places.get(&entity)?;
-        let towards = Towards { house, places: Some(places), view };
+        let towards = Towards { house, loads: &self.loads, places: Some(places), view };
         if impact.unless.as_ref().is_some_and(|unless| towards.is_measured(unless)) {
             return None;
         }
@@ -193,9 +207,9 @@ impl Watches {
         let found = self.watches.get(&series).and_then(|watch| {
             let signal = watch.signal?;
             let meaning = house.table.signal(signal);
-            let towards = Towards { house, places: self.places.get(&watch.entity), view };
+            let towards = Towards { house, loads: &self.loads, places: self.places.get(&watch.entity), view };
             let now = view.now(series)?;
-            let forecast = towards.forecast(watch, meaning.limit.as_ref()?, now)?;
+            let forecast = towards.forecast(watch, meaning.limit.as_ref()?, now, false)?;
             let comes = watch.is_out_of_rhythm(meaning, now) && is_soon(meaning, forecast, at);
             Some(comes || forecast.at <= at)
         });
@@ -205,21 +219,21 @@ impl Watches {
 
 impl Watch {
     /// As of the tracker; dear, so kept.
-    fn forecast(&self, limit: f64) -> Option<TimeToLimit> {
-        let known = self.last.0.get().filter(|(towards, _)| *towards == limit);
-        let (_, time) = known.unwrap_or_else(|| (limit, self.tracker.forecast(limit)));
-        self.last.0.set(Some((limit, time)));
+    fn forecast(&self, limit: f64, is_odd: bool, work: impl Fn() -> Option<Work>) -> Option<TimeToLimit> {
+        let asked = (limit, is_odd);
+        let last = self.last.0.get().filter(|(for_what, _)| *for_what == asked);
+        let time = last.map_or_else(
+            || self.tracker.forecast(limit, Known { work: work().as_ref(), is_odd }),
+            |(_, time)| time,
+        );
+        self.last.0.set(Some((asked, time)));
         time
     }
 
     /// Whether the way to the limit is more than the rise of an ordinary day: the value lies beyond what is
     /// usual at this time, or further than on any day of the last week. A due date has no rhythm.
     fn is_out_of_rhythm(&self, meaning: &Signal, now: Observed) -> bool {
-        let beyond = match meaning.hurts {
-            Direction::Up => now.value > now.high,
-            Direction::Down => now.value < now.low,
-        };
-        beyond || self.tracker.is_new_ground() || matches!(meaning.limit, Some(Limit::Due))
+        is_beyond(meaning, now) || self.tracker.is_new_ground() || matches!(meaning.limit, Some(Limit::Due))
     }
 
     fn alarm(&self, series: SeriesId, now: Observed) -> Finding {
@@ -241,6 +255,14 @@ impl Watch {
     }
 }
 
+/// Beyond what is usual at this time, on the side that hurts.
+fn is_beyond(meaning: &Signal, now: Observed) -> bool {
+    match meaning.hurts {
+        Direction::Up => now.value > now.high,
+        Direction::Down => now.value < now.low,
+    }
+}
+
 /// Ahead, and near enough that a person wants to know. A limit that is reached by now was no forecast.
 fn is_soon(meaning: &Signal, forecast: TimeToLimit, at: Timestamp) -> bool {
     let seconds = forecast.at.since(at) as f64 / 1000.0;
@@ -250,22 +272,33 @@ fn is_soon(meaning: &Signal, forecast: TimeToLimit, at: Timestamp) -> bool {
 /// What a limit is measured against.
 struct Towards<'a, V> {
     house: &'a House<'a>,
+    loads: &'a Loads,
     /// The signals of the entity.
     places: Option<&'a BTreeMap<u16, BTreeMap<SeriesId, SignalRef>>>,
     view: &'a V,
 }
 
 impl<V: View> Towards<'_, V> {
-    fn forecast(&self, watch: &Watch, limit: &Limit, now: Observed) -> Option<TimeToLimit> {
-        let times = self.house.table.exported(watch.signal?).times;
+    fn forecast(&self, watch: &Watch, limit: &Limit, now: Observed, is_odd: bool) -> Option<TimeToLimit> {
+        let signal = watch.signal?;
+        let times = self.house.table.exported(signal).times;
+        let work = || self.work(signal);
         match limit {
-            Limit::Value(value) => watch.forecast(value / times),
-            Limit::Share { of, share } => watch.forecast(share * self.first_of(of, |now| now.value)? / times),
+            Limit::Value(value) => watch.forecast(value / times, is_odd, work),
+            Limit::Share { of, share } => {
+                watch.forecast(share * self.first_of(of, |now| now.value)? / times, is_odd, work)
+            }
             Limit::Due => {
                 let due = Timestamp::from_seconds(now.value * times);
                 Some(TimeToLimit { at: due, earliest: due, latest: due })
             }
         }
+    }
+
+    /// The load with which a signal grows, where it is measured.
+    fn work(&self, signal: SignalRef) -> Option<Work> {
+        let load = self.house.table.find(self.house.table.signal(signal).grows_with.as_deref()?)?;
+        self.loads.work(self.places?.get(&load)?.keys())
     }
 
     fn is_measured(&self, signal: &str) -> bool {

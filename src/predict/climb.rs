@@ -72,24 +72,52 @@ pub(super) struct Climb {
     at: Option<Timestamp>,
 }
 
-/// The climbs of what lies beyond the expected, and since when that is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Samples over which the floor of what lies beyond the expected is taken. One alone may be an accident, four or eight that
+/// all lie beyond are none, and the load wanders that far for as long more seldom than for a moment.
+const FLOORS: [usize; 3] = [1, 4, 8];
+
+/// The climbs of what lies beyond the expected, by the floors of its last samples, and since when that is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Beyond {
-    climb: Climb,
+    /// Above what was expected, 0 below it; oldest first.
+    newest: VecDeque<f64>,
+    climbs: [Climb; FLOORS.len()],
     since: Option<Timestamp>,
 }
 
 impl Beyond {
-    pub(super) fn take(&mut self, at: Timestamp, beyond: Option<f64>, is_settled: bool) {
-        if let Some(beyond) = beyond {
-            self.since.get_or_insert(at);
-            self.climb.take(at, beyond, is_settled);
+    pub(super) fn take(&mut self, at: Timestamp, beyond: f64, is_settled: bool) {
+        self.since.get_or_insert(at);
+        self.newest.push_back(beyond.max(0.0));
+        if self.newest.len() > FLOORS[FLOORS.len() - 1] {
+            self.newest.pop_front();
+        }
+        for (climb, samples) in self.climbs.iter_mut().zip(FLOORS) {
+            if let Some(first) = self.newest.len().checked_sub(samples) {
+                let floor = self.newest.range(first..).copied().fold(f64::INFINITY, f64::min);
+                climb.take(at, floor, is_settled);
+            }
         }
     }
 
-    /// The climbs, once they are of a whole day: before that all is beyond what was ever expected.
-    pub(super) fn known(&self, now: Timestamp) -> Option<&Climb> {
-        self.since.filter(|since| now.since(*since) >= DAY_MS).map(|_| &self.climb)
+    /// Itself, once it is of a whole day: before that all is beyond what was ever expected.
+    pub(super) fn known(&self, now: Timestamp) -> Option<&Beyond> {
+        self.since.filter(|since| now.since(*since) >= DAY_MS).map(|_| self)
+    }
+
+    /// The climbs at a pace.
+    pub(super) fn climb(&self, pace: usize) -> Option<&Climb> {
+        [&self.climbs[0], &self.climbs[2]].get(pace).copied()
+    }
+
+    /// Whether the last samples are clear of the crests from which as many came back.
+    pub(super) fn is_clear(&self, pace: usize) -> bool {
+        let [one, four, eight] = &self.climbs;
+        match pace {
+            0 => one.is_clear() || four.is_below(four.last[1]),
+            1 => eight.is_below(eight.last[1]),
+            _ => false,
+        }
     }
 }
 

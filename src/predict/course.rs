@@ -10,6 +10,9 @@ use std::array::from_fn;
 
 use libm::{exp, log};
 
+use super::rhythm::Work;
+use crate::sample::Timestamp;
+
 /// Powers of time in eighths, which square roots and products give.
 const BENDS_EIGHTHS: [u32; BENDS] = [3, 5, 6, 8, 10, 13, 16, 22, 28];
 const BENDS: usize = 9;
@@ -42,6 +45,8 @@ pub struct Course {
     pub gone_seconds: f64,
     /// The share of the points' variance that the best course explains.
     pub explained: f64,
+    /// How likely the points are, over all courses, in nats and but for what is the same for all courses.
+    log_likelihood: f64,
 }
 
 /// A number for each bend.
@@ -114,11 +119,39 @@ pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
     for way in &mut ways {
         way.log_weight = way.log_prior - way.misfit / one_in;
     }
+    let log_weights = ways.iter().map(|way| way.log_weight);
+    let best = log_weights.clone().reduce(f64::max)?;
+    let log_likelihood = best + log(log_weights.map(|weight| exp(weight - best)).sum());
     mix(&ways).map(|(arrivals, gone_seconds)| Course {
         arrivals,
         gone_seconds,
         explained: 1.0 - least / squares,
+        log_likelihood,
     })
+}
+
+/// As `course`, where the climb may go with time, or with the work that `work` says is done in a time: the mixture of both,
+/// by how likely each makes what was seen.
+pub fn course_by_work(
+    points: &[(f64, f64)],
+    height: f64,
+    now: Timestamp,
+    work: Option<&Work>,
+) -> Option<Course> {
+    let by_time = course(points, height);
+    let Some(work) = work else { return by_time };
+    let worked: Vec<(f64, f64)> = points.iter().map(|(at, height)| (work.of(now, *at), *height)).collect();
+    let by_work = course(&worked, height).map(|mut course| {
+        for (at, _) in &mut course.arrivals {
+            *at = work.seconds(now, *at);
+        }
+        course.gone_seconds = -work.seconds(now, -course.gone_seconds);
+        course
+    });
+    match (by_time, by_work) {
+        (Some(by_time), Some(by_work)) => Some(by_time.or(by_work)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// How far each bend has grown at `at`: 1 one `length` after `start`.
@@ -161,6 +194,18 @@ fn mix(ways: &[Way]) -> Option<(Vec<(f64, f64)>, f64)> {
 }
 
 impl Course {
+    /// The mixture with courses through the same points that are as likely before they are seen.
+    fn or(mut self, mut other: Course) -> Course {
+        let odds = exp((other.log_likelihood - self.log_likelihood).clamp(-50.0, 50.0));
+        let (mine, its) = (1.0 / (1.0 + odds), odds / (1.0 + odds));
+        self.arrivals.iter_mut().for_each(|(_, share)| *share *= mine);
+        other.arrivals.iter_mut().for_each(|(_, share)| *share *= its);
+        self.arrivals.extend(other.arrivals);
+        self.gone_seconds = mine * self.gone_seconds + its * other.gone_seconds;
+        self.explained = self.explained.max(other.explained);
+        self
+    }
+
     /// Takes another view of the same climb for as likely as this one.
     pub fn join(&mut self, other: Course) {
         self.arrivals.extend(other.arrivals);

@@ -18,9 +18,10 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::climb::{Beyond, Climb, Days};
-use super::course::{Course, course};
+use super::course::{Course, course_by_work};
 use super::line::Line;
 use super::pack::Direction;
+use super::rhythm::Work;
 use crate::sample::Timestamp;
 
 const PACES: usize = 5;
@@ -52,6 +53,16 @@ const DAILY_PACE: usize = 2;
 /// No ordinary rise of load lasts longer.
 const MORNING_MS: i64 = 8 * 3_600_000;
 
+/// What is known beside the signal's own past.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The load with which the signal grows.
+    pub work: Option<&'a Work>,
+    /// The detectors have it out of what is usual. Then it need not have outgrown the climbs that came back, for that
+    /// something is wrong is known.
+    pub is_odd: bool,
+}
+
 /// When a limit will be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeToLimit {
@@ -68,8 +79,7 @@ pub struct LimitTracker {
     samples: u32,
     newest: Option<(Timestamp, f64)>,
     paces: Vec<Pace>,
-    /// What lies beyond the expected, at the paces of minutes.
-    beyond: [Beyond; SHORT_PACES],
+    beyond: Beyond,
     days: Days,
 }
 
@@ -78,8 +88,6 @@ pub struct LimitTracker {
 struct Point {
     at: Timestamp,
     height: f64,
-    /// Above what was expected then, 0 below it; `None` where nothing was.
-    beyond: Option<f64>,
 }
 
 /// Heights are kept so that up hurts.
@@ -127,6 +135,7 @@ impl Pace {
 struct Sight<'a> {
     pace: &'a Pace,
     beyond: Option<&'a Climb>,
+    is_beyond: bool,
     finer: Option<&'a Pace>,
     is_short: bool,
     /// Whether a day is known: before that a crest is only the highest so far.
@@ -134,7 +143,7 @@ struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    fn forecast(&self, now: Timestamp, limit: f64) -> Option<TimeToLimit> {
+    fn forecast(&self, now: Timestamp, limit: f64, known: Known) -> Option<TimeToLimit> {
         if self.pace.taken < POINTS_MIN {
             return None;
         }
@@ -144,7 +153,7 @@ impl Sight<'_> {
             None => climb.is_clear(),
             Some(_) => history.last().is_some_and(|(_, height)| climb.is_below(*height)),
         };
-        let is_clear = self.is_settled && (is_clear || self.beyond.is_some_and(Climb::is_clear));
+        let is_clear = self.is_settled && (is_clear || self.is_beyond || known.is_odd);
         let rhythm = self.beyond.unwrap_or(climb);
         let from_now = |points: &mut dyn Iterator<Item = (Timestamp, f64)>| -> Vec<(f64, f64)> {
             points.map(|(at, height)| (at.since(now) as f64 / 1000.0, height)).collect()
@@ -159,10 +168,11 @@ impl Sight<'_> {
             return None;
         }
         let points = from_now(&mut history.into_iter());
-        let mut course: Course = course(&points, limit)?;
+        let mut course: Course = course_by_work(&points, limit, now, known.work)?;
         let climbing = points.iter().filter(|(at, _)| *at > -course.gone_seconds).count();
         if let Some(finer) = self.finer.filter(|_| climbing < POINTS_ENOUGH)
-            && let Some(nearer) = super::course::course(&from_now(&mut finer.points.iter().copied()), limit)
+            && let Some(nearer) =
+                course_by_work(&from_now(&mut finer.points.iter().copied()), limit, now, known.work)
         {
             course.join(nearer);
         }
@@ -203,7 +213,7 @@ impl LimitTracker {
             samples: 0,
             newest: None,
             paces: vec![Pace::default()],
-            beyond: [Beyond::default(); SHORT_PACES],
+            beyond: Beyond::default(),
             days: Days::default(),
         }
     }
@@ -216,10 +226,12 @@ impl LimitTracker {
         }
         self.samples = self.samples.saturating_add(1);
         let height = self.height(value);
-        let beyond = expected.is_finite().then(|| (height - self.height(expected)).max(0.0));
         self.newest = Some((at, height));
         let is_settled = !self.days.tops.is_empty();
-        let mut point = Some(Point { at, height, beyond });
+        if expected.is_finite() {
+            self.beyond.take(at, height - self.height(expected), is_settled);
+        }
+        let mut point = Some(Point { at, height });
         for place in 0..PACES {
             let Some(taken) = point else { return };
             if place == self.paces.len() {
@@ -227,9 +239,6 @@ impl LimitTracker {
             }
             if place == DAILY_PACE {
                 self.days.take(taken.at, taken.height);
-            }
-            if let Some(beyond) = self.beyond.get_mut(place) {
-                beyond.take(taken.at, taken.beyond, is_settled);
             }
             point = self.paces[place].take(taken, is_settled);
         }
@@ -249,7 +258,7 @@ impl LimitTracker {
 
     /// When the signal reaches `limit` if it goes on as it does; `None` says that there is no trend
     /// towards it. A limit already reached is reached at the newest sample.
-    pub fn forecast(&self, limit: f64) -> Option<TimeToLimit> {
+    pub fn forecast(&self, limit: f64, known: Known) -> Option<TimeToLimit> {
         let (now, height) = self.newest?;
         if height >= self.height(limit) {
             return Some(TimeToLimit { at: now, earliest: now, latest: now });
@@ -257,15 +266,23 @@ impl LimitTracker {
         if self.samples < SAMPLES_MIN {
             return None;
         }
+        let sure = self.first_sight(now, limit, Known { is_odd: false, ..known });
+        sure.or_else(|| self.first_sight(now, limit, known).filter(|_| known.is_odd))
+    }
+
+    /// What the finest pace that has something to say says.
+    fn first_sight(&self, now: Timestamp, limit: f64, known: Known) -> Option<TimeToLimit> {
+        let beyond = self.beyond.known(now);
         (0..self.paces.len()).find_map(|place| {
             let sight = Sight {
                 pace: &self.paces[place],
-                beyond: self.beyond.get(place).and_then(|beyond| beyond.known(now)),
+                beyond: beyond.and_then(|beyond| beyond.climb(place)),
+                is_beyond: beyond.is_some_and(|beyond| beyond.is_clear(place)),
                 finer: place.checked_sub(1).map(|place| &self.paces[place]),
                 is_short: place < SHORT_PACES,
                 is_settled: !self.days.tops.is_empty(),
             };
-            sight.forecast(now, self.height(limit))
+            sight.forecast(now, self.height(limit), known)
         })
     }
 
@@ -311,7 +328,7 @@ mod tests {
 
     /// Minutes from the newest sample to the limit.
     fn minutes(tracker: &LimitTracker, limit: f64) -> Option<f64> {
-        let time = tracker.forecast(limit)?;
+        let time = tracker.forecast(limit, Known::default())?;
         Some(time.at.since(tracker.newest_at()?) as f64 / 60_000.0)
     }
 
@@ -320,7 +337,7 @@ mod tests {
         let mut e = noise(1, 2.0);
         let values = (0..1000).map(|i| 30.0 + 10.0 * f64::from((i - 992).max(0)) + e());
         let tracker = seen(Direction::Up, values);
-        let time = tracker.forecast(1000.0).unwrap();
+        let time = tracker.forecast(1000.0, Known::default()).unwrap();
         let left = |at: Timestamp| at.since(tracker.newest_at().unwrap()) as f64 / 60_000.0;
         // 900 left at 40 a minute, after two minutes of it: sooner if it goes on faster and faster.
         assert!((14.0..30.0).contains(&left(time.at)), "{time:?}");
@@ -341,12 +358,12 @@ mod tests {
             let mut tracker = LimitTracker::new(Direction::Up);
             for i in 1..2000 {
                 tracker.push(Timestamp(i * STEP_MS), 50.0 + e(), f64::NAN);
-                spoke += u32::from(tracker.forecast(100.0).is_some());
+                spoke += u32::from(tracker.forecast(100.0, Known::default()).is_some());
             }
         }
         // A forecast has to hold three times before it is told of.
         assert!(spoke < 100, "{spoke} of 100,000");
-        assert_eq!(seen(Direction::Up, vec![7.0; 3000]).forecast(8.0), None);
+        assert_eq!(seen(Direction::Up, vec![7.0; 3000]).forecast(8.0, Known::default()), None);
     }
 
     #[test]
@@ -355,7 +372,7 @@ mod tests {
         let mut tracker = LimitTracker::new(Direction::Up);
         for i in 1..6000 {
             tracker.push(Timestamp(i * STEP_MS), 4e9 + 1e8 * (i % 50) as f64, f64::NAN);
-            assert!(i < 128 || tracker.forecast(1e10).is_none(), "at {i}");
+            assert!(i < 128 || tracker.forecast(1e10, Known::default()).is_none(), "at {i}");
         }
     }
 
@@ -371,7 +388,7 @@ mod tests {
         // 40 left at four a minute.
         assert!((8.0..12.0).contains(&left), "{left}");
         let calm = (0..3 * day + 3000).map(|i| usual(i) + e());
-        assert_eq!(seen(Direction::Up, calm).forecast(180.0), None);
+        assert_eq!(seen(Direction::Up, calm).forecast(180.0, Known::default()), None);
     }
 
     #[test]
@@ -422,7 +439,7 @@ mod tests {
         for seed in 0..300 {
             let (heights, tracker) = climb(seed);
             let (now, left) = (tracker.newest_at().unwrap(), (heights.len() / 2) as i64 * STEP_MS);
-            let Some(time) = tracker.forecast(heights[heights.len() - 1]) else {
+            let Some(time) = tracker.forecast(heights[heights.len() - 1], Known::default()) else {
                 widths.push(f64::INFINITY);
                 continue;
             };
@@ -439,9 +456,12 @@ mod tests {
     fn a_limit_that_is_reached_is_reached_now() {
         let tracker = seen(Direction::Up, (0..10).map(f64::from));
         let now = tracker.newest_at().unwrap();
-        assert_eq!(tracker.forecast(9.0), Some(TimeToLimit { at: now, earliest: now, latest: now }));
+        assert_eq!(
+            tracker.forecast(9.0, Known::default()),
+            Some(TimeToLimit { at: now, earliest: now, latest: now })
+        );
         assert!(tracker.is_reached(9.0) && !tracker.is_reached(9.5));
-        assert_eq!(LimitTracker::new(Direction::Up).forecast(0.0), None);
+        assert_eq!(LimitTracker::new(Direction::Up).forecast(0.0, Known::default()), None);
     }
 
     #[test]
@@ -468,7 +488,7 @@ mod tests {
             loaded.push(Timestamp(i * STEP_MS), value, f64::NAN);
         }
         assert_eq!(loaded, tracker);
-        assert_eq!(loaded.forecast(5000.0), tracker.forecast(5000.0));
+        assert_eq!(loaded.forecast(5000.0, Known::default()), tracker.forecast(5000.0, Known::default()));
     }
 
     /// Five days of a rhythm between 40 and 120, then a sixth that also rises by `extra` an hour.

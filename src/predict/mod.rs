@@ -10,5 +10,6 @@ mod families;
 pub mod limit;
 pub mod line;
 pub mod pack;
+pub mod rhythm;
 pub mod signals;
 pub mod signature;

@@ -128,6 +128,12 @@ impl SignalTable {
         let hurts_in = |fault: &Fault| fault.impact.iter().any(|impact| impact.signal == signal.name);
         signal.limit.is_some() || self.faults.iter().any(hurts_in)
     }
+
+    /// Whether another signal grows with it.
+    pub fn is_load(&self, signal: SignalRef) -> bool {
+        let name = &self.signal(signal).name;
+        self.signals.iter().any(|other| other.grows_with.as_ref() == Some(name))
+    }
 }
 
 #[cfg(test)]

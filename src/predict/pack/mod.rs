@@ -76,6 +76,8 @@ pub struct Signal {
     pub limit: Option<Limit>,
     /// Where this signal is measured on the same machine it tells the limit better, and nobody is told of this one alone.
     pub unless: Option<String>,
+    /// What it climbs it climbs by the load that this signal of the same machine is: slower by night than by day.
+    pub grows_with: Option<String>,
     /// How long before the limit a person wants to know, though nothing else moves.
     pub notice_seconds: f64,
     pub from: Vec<Exported>,

@@ -14,7 +14,9 @@ use rand_pcg::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::table::{figure, print_json, print_table};
-use crate::predict::limit::LimitTracker;
+use crate::predict::limit::{Known, LimitTracker, TimeToLimit};
+use crate::predict::pack::Direction;
+use crate::predict::rhythm::Rhythm;
 use crate::sample::Timestamp;
 use crate::sim::cluster::{Cluster, FAULTS, Fault, Outbreak, STEP_SECONDS, Shape};
 use signals::{Expected, Watched, watched};
@@ -37,7 +39,7 @@ Example: the table that benches/RESULTS.md quotes
 
 A run is a fault of a seed whose signal reaches its limit. Asked half of the way from onset to then, \
 no forecast is a miss. Width is the interval's in shares of the time that is left, the median over all runs. \
-A due date is known and no forecast: it is in no row. The last rows are calm: forecasts of the days before.";
+A due date is known and no forecast: it is in no row. A signal that lies beyond its band, as the detectors of the engine would find, need not have outgrown the climbs that came back before. The last rows are calm: forecasts of the days before, how many were near, and how many there would be of signals beyond their band besides.";
 
 /// Whether the time to a hard limit is told half of the way, and its interval holds
 #[derive(Args, Clone, Debug)]
@@ -85,6 +87,8 @@ struct Calm {
     asked: usize,
     told: usize,
     soon: usize,
+    /// What was told only because the signal had left its band.
+    told_as_odd: usize,
 }
 
 #[derive(Default, Serialize)]
@@ -132,12 +136,15 @@ fn one_seed(seed: u64, report: &mut Report) -> anyhow::Result<()> {
         for ((outbreak, watched), followed) in outbreaks.iter().zip(&mut followed) {
             let Some(value) = watched.value(&readings.hosts[outbreak.host], readings.at) else { continue };
             followed.take(readings.at, value);
+            followed.take_load(readings.at, watched.load(&readings.hosts[outbreak.host]));
             if sample % CALM_PACE == 0 && readings.at.since(start) >= DAY_MS {
-                let told = followed.tracker.forecast(watched.limit);
+                let told = followed.forecast(watched.limit, false);
                 let soon = told.is_some_and(|told| told.at.since(readings.at) <= SOON_MS);
                 report.calm.asked += 1;
                 report.calm.told += usize::from(told.is_some());
                 report.calm.soon += usize::from(soon);
+                let told_as_odd = followed.is_odd() && followed.forecast(watched.limit, true).is_some();
+                report.calm.told_as_odd += usize::from(told.is_none() && told_as_odd);
             }
         }
     }
@@ -157,20 +164,56 @@ fn step(cluster: &mut Cluster) {
     }
 }
 
-/// A signal's tracker, and what its hour of the day is expected to be.
+/// As many values in a row beyond the band, and the engine's detectors would have it.
+const ODD: u32 = 3;
+
+/// A signal's tracker, what its hour of the day is expected to be, and the load with which it grows.
 struct Followed {
     tracker: LimitTracker,
+    hurts: Direction,
     expected: Expected,
+    /// Values in a row beyond the band.
+    odd: u32,
+    load: Option<f64>,
+    rhythm: Rhythm,
 }
 
 impl Followed {
     fn new(watched: Watched) -> Self {
-        Followed { tracker: LimitTracker::new(watched.hurts), expected: Expected::default() }
+        Followed {
+            tracker: LimitTracker::new(watched.hurts),
+            hurts: watched.hurts,
+            expected: Expected::default(),
+            odd: 0,
+            load: None,
+            rhythm: Rhythm::default(),
+        }
     }
 
     fn take(&mut self, at: Timestamp, value: f64) {
-        let expected = self.expected.next(at, value);
+        let (expected, reach) = self.expected.next(at, value);
+        let beyond = match self.hurts {
+            Direction::Up => value - expected,
+            Direction::Down => expected - value,
+        };
+        self.odd = if beyond > reach { self.odd + 1 } else { 0 };
         self.tracker.push(at, value, expected);
+    }
+
+    /// Takes the counter of the load.
+    fn take_load(&mut self, at: Timestamp, counter: Option<f64>) {
+        let before = std::mem::replace(&mut self.load, counter);
+        if let (Some(before), Some(counter)) = (before, counter) {
+            self.rhythm.take(at, (counter - before).max(0.0));
+        }
+    }
+
+    fn is_odd(&self) -> bool {
+        self.odd >= ODD
+    }
+
+    fn forecast(&self, limit: f64, is_odd: bool) -> Option<TimeToLimit> {
+        self.tracker.forecast(limit, Known { work: self.rhythm.work().as_ref(), is_odd })
     }
 }
 
@@ -211,7 +254,7 @@ fn half_way(
         followed.take(at, value);
     }
     let now = followed.tracker.newest_at()?;
-    let told = followed.tracker.forecast(watched.limit);
+    let told = followed.forecast(watched.limit, followed.is_odd());
     Some((told.map(|told| [told.earliest.since(now), told.latest.since(now)]), reached.since(now)))
 }
 
@@ -226,12 +269,13 @@ fn print(report: &Report) -> anyhow::Result<()> {
     print_table(&rows)?;
     let percent = |count: usize| super::table::percent(count as f64 / report.calm.asked as f64);
     print_table(&[
-        vec!["calm".into(), "asked".into(), "told".into(), "within 4 h".into()],
+        vec!["calm".into(), "asked".into(), "told".into(), "within 4 h".into(), "as odd".into()],
         vec![
             String::new(),
             report.calm.asked.to_string(),
             percent(report.calm.told),
             percent(report.calm.soon),
+            percent(report.calm.told_as_odd),
         ],
     ])?;
     Ok(())
@@ -254,7 +298,7 @@ mod tests {
     }
 
     /// 330 runs take four minutes even optimised: `cargo test --release --lib -- --ignored half_of_the_way`.
-    /// Where something is told the interval holds four times in five; what is not told is known and not yet good.
+    /// What is not told counts as a miss.
     #[test]
     #[ignore]
     fn intervals_hold_half_of_the_way_and_calm_is_calm() {
@@ -262,8 +306,8 @@ mod tests {
         (1..31).for_each(|seed| one_seed(seed, &mut report).unwrap());
         let all = &report.all;
         assert!(all.runs >= 200);
-        assert!((0.73..0.87).contains(&(all.held as f64 / all.told as f64)), "{all:?}");
-        assert!(all.share(all.held) > 0.6 && all.median_width.unwrap() <= 1.0, "{all:?}");
+        assert!((0.73..0.87).contains(&all.share(all.held)), "{all:?}");
+        assert!(all.median_width.unwrap() <= 1.0, "{all:?}");
         assert!(report.calm.soon * 1_000 < report.calm.asked, "{:?}", report.calm);
     }
 }

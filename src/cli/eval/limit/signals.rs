@@ -13,12 +13,19 @@ pub struct Watched {
     read: fn(&HostReadings, Timestamp) -> Option<f64>,
     pub limit: f64,
     pub hurts: Direction,
+    /// The counter of the load with which it grows, where the packs name one.
+    load: fn(&HostReadings) -> Option<f64>,
 }
 
 impl Watched {
     /// What a collector reads now; `None` where nothing is to be read.
     pub fn value(&self, host: &HostReadings, now: Timestamp) -> Option<f64> {
         if host.answers { (self.read)(host, now) } else { None }
+    }
+
+    /// The counter of its load.
+    pub fn load(&self, host: &HostReadings) -> Option<f64> {
+        if host.answers { (self.load)(host) } else { None }
     }
 
     pub fn is_reached(&self, value: f64) -> bool {
@@ -31,8 +38,15 @@ impl Watched {
 
 /// The signal of a fault; `None` where no limit tells of it, or the limit is a date that is known.
 pub fn watched(fault: Fault) -> Option<Watched> {
-    let up = |limit, read| Some(Watched { read, limit, hurts: Direction::Up });
-    let down = |limit, read| Some(Watched { read, limit, hurts: Direction::Down });
+    let load: fn(&HostReadings) -> Option<f64> = match fault {
+        Fault::RemoteOutage | Fault::CompromisedAccount => |host| mta(host).map(|mta| mta.received_total),
+        Fault::SlowLmtp | Fault::DbPoolExhaustion | Fault::HeapLeak | Fault::HeapBurst => {
+            |host| mailbox(host).map(|store| store.soap_requests_total)
+        }
+        _ => |_| None,
+    };
+    let up = |limit, read| Some(Watched { read, limit, hurts: Direction::Up, load });
+    let down = |limit, read| Some(Watched { read, limit, hurts: Direction::Down, load });
     match fault {
         Fault::RemoteOutage => up(1_000.0, |host, _| mta(host).map(|mta| mta.deferred)),
         Fault::CompromisedAccount => up(1_000.0, |host, _| mta(host).map(|mta| mta.active)),
@@ -79,53 +93,50 @@ const SLOTS: i64 = 96;
 /// Of a day that has just gone by, in what its quarter of an hour is expected to be.
 const NEWEST_DAY: f64 = 0.4;
 
-/// The mean of each quarter of an hour over the days before.
+/// The mean of each quarter of an hour over the days before, and how far from it the values lay.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
-    slots: BTreeMap<i64, f64>,
-    /// The quarter under way: its number, sum and count.
-    open: Option<(i64, f64, f64)>,
+    slots: BTreeMap<i64, Slot>,
+    /// The quarter under way: its number, count, sum and sum of squares.
+    open: Option<(i64, [f64; 3])>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    mean: f64,
+    variance: f64,
+}
+
+/// One in a thousand lies further to one side, as in the engine's band.
+const BAND_DEVIATIONS: f64 = 3.1;
+
 impl Expected {
-    /// What was expected at `at`, NaN before a day is known; then takes the value.
-    pub fn next(&mut self, at: Timestamp, value: f64) -> f64 {
+    /// What was expected at `at`, and how far from it one in a thousand lies, both NaN before a day is known; then takes
+    /// the value.
+    pub fn next(&mut self, at: Timestamp, value: f64) -> (f64, f64) {
         let slot = at.0.div_euclid(SLOT_MS);
+        let moments = [1.0, value, value * value];
         match &mut self.open {
-            Some((number, sum, count)) if *number == slot => {
-                *sum += value;
-                *count += 1.0;
+            Some((number, sums)) if *number == slot => {
+                sums.iter_mut().zip(moments).for_each(|(sum, moment)| *sum += moment);
             }
             open => {
-                if let Some((number, sum, count)) = open.replace((slot, value, 1.0)) {
-                    let mean = sum / count;
-                    let known = self.slots.entry(number.rem_euclid(SLOTS)).or_insert(mean);
-                    *known += NEWEST_DAY * (mean - *known);
+                if let Some((number, [count, sum, squares])) = open.replace((slot, moments)) {
+                    let (mean, square) = (sum / count, squares / count);
+                    let known = self.slots.entry(number.rem_euclid(SLOTS));
+                    let known = known.or_insert(Slot { mean, variance: square - mean * mean });
+                    let off = square - 2.0 * mean * known.mean + known.mean * known.mean;
+                    known.variance += NEWEST_DAY * (off - known.variance);
+                    known.mean += NEWEST_DAY * (mean - known.mean);
                 }
             }
         }
         let within = at.0.rem_euclid(SLOT_MS) as f64 / SLOT_MS as f64 - 0.5;
         let neighbour = if within < 0.0 { slot - 1 } else { slot + 1 };
-        let of = |slot: i64| self.slots.get(&slot.rem_euclid(SLOTS)).copied().unwrap_or(f64::NAN);
-        of(slot) * (1.0 - within.abs()) + of(neighbour) * within.abs()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_day_like_the_last_is_expected() {
-        let mut expected = Expected::default();
-        let value = |minute: i64| (minute % 1440) as f64;
-        let first: Vec<f64> =
-            (0..1400).map(|minute| expected.next(Timestamp(minute * 60_000), value(minute))).collect();
-        assert!(first.iter().all(|expected| expected.is_nan()));
-        for minute in 1400..1440 {
-            expected.next(Timestamp(minute * 60_000), value(minute));
-        }
-        let noon = expected.next(Timestamp((1440 + 720) * 60_000), 0.0);
-        assert!((noon - 720.0).abs() < 10.0, "{noon}");
+        let of = |slot: i64| self.slots.get(&slot.rem_euclid(SLOTS)).copied();
+        let (Some(here), Some(beside)) = (of(slot), of(neighbour)) else { return (f64::NAN, f64::NAN) };
+        let between = |here: f64, beside: f64| here * (1.0 - within.abs()) + beside * within.abs();
+        let variance = between(here.variance, beside.variance).max(0.0);
+        (between(here.mean, beside.mean), BAND_DEVIATIONS * variance.sqrt())
     }
 }

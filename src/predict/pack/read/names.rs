@@ -100,8 +100,8 @@ impl<'a> Names<'a> {
             self.known_signal(&behind.value, behind.referenced, problems);
             from.extend(derived(&raw.name.value));
         }
-        if let Some(unless) = &raw.unless {
-            self.known_signal(&unless.value, unless.referenced, problems);
+        for other in raw.unless.iter().chain(&raw.grows_with) {
+            self.known_signal(&other.value, other.referenced, problems);
         }
         Signal {
             name: raw.name.value.clone(),
@@ -111,6 +111,7 @@ impl<'a> Names<'a> {
             hurts: raw.hurts,
             limit: raw.limit.as_ref().and_then(|limit| self.limit(limit, problems)),
             unless: raw.unless.as_ref().map(|unless| unless.value.clone()),
+            grows_with: raw.grows_with.as_ref().map(|load| load.value.clone()),
             notice_seconds: notice_hours * 3600.0,
             from,
             behind: raw.behind.as_ref().map(|behind| behind.value.clone()),

@@ -66,6 +66,7 @@ pub(super) struct RawSignal {
     pub hurts: Direction,
     pub limit: Option<Spanned<RawLimit>>,
     pub unless: Option<Spanned<String>>,
+    pub grows_with: Option<Spanned<String>>,
     pub notice_hours: Option<Spanned<f64>>,
     #[serde(default)]
     pub from: Vec<Spanned<RawExported>>,

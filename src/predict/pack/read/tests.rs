@@ -84,6 +84,7 @@ fn a_name_that_nothing_bears_is_placed() {
     check("remedies: [flush]", "remedies: [flash]", &["24:16: there is no remedy `flash`"]);
     check("limit: 1000", "limit: { signal: max }", &["15:12: there is no signal `max`"]);
     check("limit: 1000", "unless: floor", &["15:13: there is no signal `floor`"]);
+    check("limit: 1000", "grows_with: mail", &["15:17: there is no signal `mail`"]);
 }
 
 #[test]
