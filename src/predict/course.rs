@@ -240,6 +240,7 @@ fn arrival_at(arrivals: &mut [(f64, f64)], mut share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predict::rhythm::Rhythm;
 
     /// Thirty points up to now, flat for the first ten, then so by the share of the twenty.
     fn after_calm(rise: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
@@ -265,6 +266,27 @@ mod tests {
         assert!(early < 300.0 && 300.0 < late && middle < 400.0, "{early} {middle} {late}");
         let [_, middle, late] = at(|t| t.sqrt());
         assert!(middle > 1200.0 && late > 2000.0, "{middle} {late}");
+    }
+
+    #[test]
+    fn what_fills_slowly_by_night_is_full_in_the_morning() {
+        // From midnight to six by a mail a minute; from eight it will be by ten.
+        let hour_ms = 3_600_000;
+        let mut rhythm = Rhythm::default();
+        for minute in 0..3 * 1440 {
+            let load = if (8..20).contains(&(minute / 60 % 24)) { 10.0 } else { 1.0 };
+            rhythm.take(Timestamp(minute * 60_000), load);
+        }
+        let work = rhythm.work().unwrap();
+        let now = Timestamp(4 * 24 * hour_ms + 6 * hour_ms);
+        let points: Vec<(f64, f64)> =
+            (0..32).map(|i| (f64::from(i - 31) * 675.0, f64::from((i - 4).max(0)) * 11.25)).collect();
+        // 685 left: 120 by eight, the rest in an hour; at the pace of the night in eleven hours and a half.
+        let height = 1000.0;
+        let hours = |work| course_by_work(&points, height, now, work).unwrap().quantiles()[1] / 3600.0;
+        assert!((10.0..13.0).contains(&hours(None)), "{}", hours(None));
+        let [early, _, late] = course_by_work(&points, height, now, Some(&work)).unwrap().quantiles();
+        assert!(early < 2.95 * 3600.0 && 2.95 * 3600.0 < late, "{early} {late}");
     }
 
     #[test]

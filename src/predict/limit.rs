@@ -9,6 +9,7 @@
 //! passed by the next `n` now and then; its double, in one of `n` times. It is also one once it stands clear above the
 //! crests from which the signal came back, wherever its foot was, and goes as `course` knows climbs to go. On legs of
 //! minutes that may be the climb beyond what the hour expects: a morning is no trend, and what wanders comes back.
+//! Where the detectors already have the signal out of what is usual, it goes as `course` says if it goes at all.
 //! `is_new_ground` tells a rise that the last days have not seen from the morning of a working day.
 //! When it arrives, and how sure that is, says `course`.
 //! Blind to: a limit reached by one jump; a first tooth, before any has come back.
@@ -389,6 +390,22 @@ mod tests {
         assert!((8.0..12.0).contains(&left), "{left}");
         let calm = (0..3 * day + 3000).map(|i| usual(i) + e());
         assert_eq!(seen(Direction::Up, calm).forecast(180.0, Known::default()), None);
+    }
+
+    #[test]
+    fn what_the_detectors_have_is_told_though_as_much_came_back_before() {
+        // A newsletter fills the queue once a day to a good part of its limit; then it fills for another reason.
+        let mut e = noise(5, 1.0);
+        let day = 5760;
+        let newsletter = |i: i64| 300.0 - 20.0 * (i % day - 2000).abs().min(15) as f64;
+        let fault = |i: i64| 10.0 * (i - 3 * day - 4000).max(0) as f64;
+        let values = (0..3 * day + 4020).map(|i| newsletter(i) + fault(i) + e());
+        let tracker = seen(Direction::Up, values);
+        assert_eq!(tracker.forecast(1000.0, Known::default()), None);
+        let told = tracker.forecast(1000.0, Known { is_odd: true, ..Known::default() }).unwrap();
+        // 800 left at 40 a minute.
+        let left = told.at.since(tracker.newest_at().unwrap()) as f64 / 60_000.0;
+        assert!((10.0..25.0).contains(&left), "{left}");
     }
 
     #[test]
