@@ -17,7 +17,7 @@ use crate::sample::Timestamp;
 const BENDS_EIGHTHS: [u32; BENDS] = [3, 5, 6, 8, 10, 13, 16, 22, 28];
 const BENDS: usize = 9;
 /// The width in logs about 1 of how likely they are before any point is seen.
-const BEND_WIDTH: f64 = 0.45;
+const BEND_WIDTH: f64 = 0.38;
 /// Beginnings before the first point, in lengths of what is seen.
 const STARTS_BEFORE: [f64; 3] = [2.0, 0.6, 0.2];
 /// Beginnings that are tried within.
