@@ -27,7 +27,7 @@ const SILENT_SERIES: usize = 3;
 /// An incident that has gathered no mover for so long is a story that goes on by itself.
 const GATHERS_MS: i64 = 3_600_000;
 /// A remedy isn't called while a hypothesis this probable forbids it.
-const FORBIDS_PROBABILITY: f64 = 0.1;
+pub(super) const FORBIDS_PROBABILITY: f64 = 0.1;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
@@ -84,8 +84,8 @@ pub(super) struct Takes<'a> {
     pub ticket_of: &'a dyn Fn(&str) -> f64,
     /// Whether the limit of a signal may wake somebody by itself.
     pub wakes_for: &'a dyn Fn(&str) -> bool,
-    /// Whether a remedy would worsen what another open incident is about.
-    pub worsens: &'a dyn Fn(&str) -> bool,
+    /// Whether the remedy of a fault would worsen what another open incident is about.
+    pub worsens: &'a dyn Fn(&Fault, &str) -> bool,
 }
 
 impl Takes<'_> {
@@ -324,7 +324,7 @@ fn rank(
 
 /// The first remedy of the likeliest fault that is as probably right as a fault has to be to be named, whichever of the
 /// faults that it heals it is, and that no hypothesis to be reckoned with forbids, nor another open incident.
-fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&str) -> bool) -> Option<String> {
+fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&Fault, &str) -> bool) -> Option<String> {
     let top = ranked.first()?;
     let faults = house.table.faults();
     let is_right = |remedy: &String| {
@@ -335,8 +335,9 @@ fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&str) -> bool) -> O
         let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
         weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
     };
-    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(remedy);
-    faults[top.fault].remedies.iter().find(may_be).cloned()
+    let top = &faults[top.fault];
+    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(top, remedy);
+    top.remedies.iter().find(may_be).cloned()
 }
 
 /// When users will feel the fault; where that is not to be told, when a mover reaches its own limit. And whether they feel it
