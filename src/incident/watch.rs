@@ -39,10 +39,16 @@ struct Watch {
     last: LastForecast,
 }
 
-/// The last forecast of a tracker, what it was towards and whether the series was odd, for all who ask before it takes
-/// another value.
+/// The last forecast of a tracker, for all who ask the same before it takes another value.
 #[derive(Clone, Debug, Default)]
-struct LastForecast(Cell<Option<((f64, bool), Option<TimeToLimit>)>>);
+struct LastForecast(Cell<Option<Told>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    towards: f64,
+    is_odd: bool,
+    time: Option<TimeToLimit>,
+}
 
 /// It says nothing that its tracker does not.
 impl PartialEq for LastForecast {
@@ -220,14 +226,14 @@ impl Watches {
 impl Watch {
     /// As of the tracker; dear, so kept.
     fn forecast(&self, limit: f64, is_odd: bool, work: impl Fn() -> Option<Work>) -> Option<TimeToLimit> {
-        let asked = (limit, is_odd);
-        let last = self.last.0.get().filter(|(for_what, _)| *for_what == asked);
-        let time = last.map_or_else(
-            || self.tracker.forecast(limit, Known { work: work().as_ref(), is_odd }),
-            |(_, time)| time,
-        );
-        self.last.0.set(Some((asked, time)));
-        time
+        let last = self.last.0.get().filter(|last| last.towards == limit && last.is_odd == is_odd);
+        let told = last.unwrap_or_else(|| {
+            let work = work();
+            let known = Known { work: work.as_ref(), is_odd };
+            Told { towards: limit, is_odd, time: self.tracker.forecast(limit, known) }
+        });
+        self.last.0.set(Some(told));
+        told.time
     }
 
     /// Whether the way to the limit is more than the rise of an ordinary day: the value lies beyond what is

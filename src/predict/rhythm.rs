@@ -67,7 +67,7 @@ impl Rhythm {
             (0..HOURS).map(|hour| self.hours[hour].or_else(|| of_day(hour))).collect();
         let loads = loads?;
         let mean = loads.iter().sum::<f64>() / HOURS as f64;
-        if !(mean > 0.0) {
+        if mean.is_nan() || mean <= 0.0 {
             return None;
         }
         let mut done = 0.0;
