@@ -92,7 +92,7 @@ const FAMILIES: [Family; 15] = [
             jvm_threads_live_threads
             process_cpu_usage
             process_files_open_files",
-        faults: &["index_corruption", "heap_leak", "heap_burst", "imap_storm", "bad_deploy"],
+        faults: &["heap_leak", "heap_burst", "imap_storm", "bad_deploy"],
     },
     Family {
         name: "Carbonio's textfiles of an MTA",
