@@ -73,7 +73,7 @@ pub struct TimeToLimit {
     pub latest: Timestamp,
 }
 
-/// The recent past of one signal, towards its limit. 3.7 kB at most.
+/// The recent past of one signal, towards its limit. 3.8 kB at most.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitTracker {
     hurts: Direction,
