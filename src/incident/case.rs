@@ -11,7 +11,7 @@ use super::mover::{Evidence, Track};
 use super::restart::Restarts;
 use super::severity::Grounds;
 use super::watch::Watches;
-use super::{Finding, House, View};
+use super::{Finding, House, IncidentSettings, View};
 use crate::predict::limit::TimeToLimit;
 use crate::predict::pack::{Fault, Limit, Movement};
 use crate::predict::signature::{Machine, Moved, Ranked};
@@ -24,6 +24,8 @@ pub(super) const USUAL_RARITY: f64 = 2.5;
 const FAULT_PROBABILITY: f64 = 0.5;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
+/// What has looked like one fault for so long is known as that.
+const KNOWN_SECONDS: u32 = 1800;
 /// An incident that has gathered no mover for so long is a story that goes on by itself.
 const GATHERS_MS: i64 = 3_600_000;
 /// A remedy isn't called while a hypothesis this probable forbids it.
@@ -55,9 +57,30 @@ pub(super) struct Opened {
     pub acknowledged: bool,
     /// A signal by which users feel the fault that was named has been where they feel it.
     pub felt: bool,
+    /// For how many ticks it has borne the name of a fault.
+    names: BTreeMap<String, u32>,
 }
 
 impl Opened {
+    /// An incident as it was told in the event before `seq`.
+    pub fn new(incident: Incident, seq: u32, told_at: Timestamp) -> Self {
+        Opened { incident, seq, told_at, acknowledged: false, felt: false, names: BTreeMap::new() }
+    }
+
+    /// It looks like this fault at a tick.
+    pub fn bears(&mut self, fault: &str) {
+        match self.names.get_mut(fault) {
+            Some(ticks) => *ticks += 1,
+            None => drop(self.names.insert(fault.to_owned(), 1)),
+        }
+    }
+
+    /// The fault that it has looked like for the longest time, once that is long.
+    pub fn known_as(&self, settings: &IncidentSettings) -> Option<&str> {
+        let (name, ticks) = self.names.iter().max_by_key(|(_, ticks)| **ticks)?;
+        (ticks * settings.step_seconds >= KNOWN_SECONDS).then_some(name)
+    }
+
     /// As what the budget counts it, if nobody says what it was. A person who takes it on, or that users felt it, say that
     /// it was no false alarm; what nobody was told of cannot have been one. A limit ahead, or several signals that a known
     /// fault moves, say only that it looked like none: one signal alone always looks like some fault.

@@ -20,8 +20,9 @@ const UPDATE_MS_MAX: i64 = 3_600_000;
 pub(super) fn open(house: &House, at: Timestamp, case: &mut Case, assessment: &Assessment) -> Option<Event> {
     let incident = describe(house, at, case, assessment)?;
     let event = event(0, at, EventKind::Opened, incident.clone());
-    let felt = assessment.felt;
-    case.opened = Some(Opened { incident, seq: 1, told_at: at, acknowledged: false, felt });
+    let mut opened = Opened::new(incident, 1, at);
+    opened.felt = assessment.felt;
+    case.opened = Some(opened);
     Some(event)
 }
 
@@ -35,6 +36,9 @@ pub(super) fn update(
     let now = describe(house, at, case, assessment)?;
     let opened = case.opened.as_mut()?;
     opened.felt |= assessment.felt;
+    if let Some((fault, _)) = assessment.fault(house) {
+        opened.bears(&fault.name);
+    }
     let before = &opened.incident;
     let waited_ms = at.since(opened.told_at);
     let step_ms = 1000 * i64::from(house.settings.step_seconds);

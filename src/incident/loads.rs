@@ -98,7 +98,7 @@ mod tests {
         }
         assert_eq!(loads.work([SeriesId(2)].iter()), None);
         let work = loads.work([SeriesId(2), SeriesId(1)].iter()).unwrap();
-        let seconds = |hour: i64| work.of(Timestamp(hour * 3_600_000), 3_600.0);
+        let seconds = |hour: i64| work.at(Timestamp(hour * 3_600_000)).work(3_600.0);
         assert!((seconds(20) / seconds(2) - 3.0).abs() < 1e-9, "{} {}", seconds(20), seconds(2));
 
         let mut back: Loads = serde_json::from_str(&serde_json::to_string(&loads).unwrap()).unwrap();

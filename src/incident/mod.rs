@@ -16,6 +16,7 @@ mod excuse;
 mod explain;
 mod feedback;
 mod flap;
+mod forbidden;
 mod habit;
 mod id;
 mod lifecycle;
@@ -261,13 +262,8 @@ impl Incidents {
     /// are the number and time of its last event. False where there is nothing to go on with: no mover is known, or
     /// what they do is being told already.
     pub fn take_back(&mut self, incident: &Incident, told: (Timestamp, u32), movers: &[Finding]) -> bool {
-        let opened = case::Opened {
-            incident: incident.clone(),
-            seq: told.1.saturating_add(1),
-            told_at: told.0,
-            acknowledged: incident.state == event::State::Acknowledged,
-            felt: false,
-        };
+        let mut opened = case::Opened::new(incident.clone(), told.1.saturating_add(1), told.0);
+        opened.acknowledged = incident.state == event::State::Acknowledged;
         self.state.take_back(&self.settings, opened, movers)
     }
 

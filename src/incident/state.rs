@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Counts, Past, Thresholds};
-use super::case::{Case, FORBIDS_PROBABILITY, Opened, Takes};
+use super::case::{Case, Opened, Takes};
 use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
 use super::flap::Flaps;
+use super::forbidden::Forbidden;
 use super::habit::Habits;
 use super::mover::Track;
 use super::quiet::Quiet;
@@ -45,13 +46,6 @@ pub struct IncidentState {
     in_case: BTreeMap<SeriesId, u64>,
     next_case: u64,
     now: Hour,
-}
-
-/// A remedy that an open incident speaks against: for whatever it is called, or only for one fault.
-struct Forbidden<'a> {
-    case: u64,
-    for_fault: Option<&'a str>,
-    remedy: &'a str,
 }
 
 impl IncidentState {
@@ -166,7 +160,7 @@ impl IncidentState {
         let looks = self.looks(house.settings);
         let ticket_of = |fault: &str| self.past.ticket_of(fault, house.settings.budget, looks);
         let wakes_for = |signal: &str| self.past.wakes_for(signal, at, house.settings.budget);
-        let forbidden = self.forbidden(house);
+        let forbidden = Forbidden::new(house, &self.cases);
         let mut open = self.open().count();
         let mut over = Vec::new();
         for (number, case) in &mut self.cases {
@@ -178,10 +172,7 @@ impl IncidentState {
             if case.is_paused(house) {
                 continue;
             }
-            let worsens = |fault: &Fault, remedy: &str| {
-                let others = forbidden.iter().filter(|f| f.case != *number && f.remedy == remedy);
-                others.map(|f| f.for_fault).any(|only| only.is_none_or(|only| only == fault.name))
-            };
+            let worsens = |fault: &Fault, remedy: &str| forbidden.holds(*number, &fault.name, remedy);
             let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for, worsens: &worsens };
             let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, &takes)
             else {
@@ -204,26 +195,6 @@ impl IncidentState {
         for number in over {
             self.close(house, number, None);
         }
-    }
-
-    /// What would worsen the faults of open incidents. Where one may be another fault than the one that it is named after,
-    /// so may any other incident of that name.
-    fn forbidden<'a>(&self, house: &House<'a>) -> Vec<Forbidden<'a>> {
-        let find = |name: &str| house.table.faults().iter().find(|fault| fault.name == name);
-        let open = self.cases.iter().filter_map(|(case, known)| {
-            let incident = &known.opened.as_ref()?.incident;
-            Some((*case, find(incident.fault.as_deref()?)?, &incident.hypotheses))
-        });
-        let mut forbidden = Vec::new();
-        for (case, named, hypotheses) in open {
-            let doubts = hypotheses.iter().filter(|h| h.probability >= FORBIDS_PROBABILITY);
-            let doubts = doubts.filter_map(|h| Some((find(&h.fault)?, Some(named.name.as_str()))));
-            for (fault, for_fault) in doubts.chain([(named, None)]) {
-                let remedies = fault.forbidden.iter();
-                forbidden.extend(remedies.map(|remedy| Forbidden { case, for_fault, remedy }));
-            }
-        }
-        forbidden
     }
 
     /// Forgets a case; one that meant nothing teaches the budget.
@@ -411,59 +382,4 @@ fn is_calm(
     let mut real = case.tracks.iter().filter(|(_, track)| track.is_real()).peekable();
     real.peek().is_some()
         && real.all(|(series, track)| rests(series, track) && !watches.is_pressed(house, at, view, *series))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::incident::event::{Hypothesis, State};
-    use crate::incident::{Budget, Incidents};
-    use crate::predict::pack::builtins;
-
-    /// An open case that is named after the first of these faults, by their probabilities.
-    fn case_of(faults: &[(&str, f64)]) -> Case {
-        let hypothesis = |&(fault, probability): &(&str, f64)| Hypothesis {
-            fault: fault.into(),
-            probability,
-            evidence: Vec::new(),
-        };
-        let at = Timestamp(0);
-        let incident = Incident {
-            id: "7".into(),
-            site: "home".into(),
-            entity: "store1".into(),
-            entities: vec!["store1".into()],
-            root: None,
-            opened_at: at,
-            resolved_at: None,
-            severity: Severity::Ticket,
-            state: State::Open,
-            fault: Some(faults[0].0.into()),
-            probability: Some(faults[0].1),
-            hypotheses: faults.iter().map(hypothesis).collect(),
-            movers: Vec::new(),
-            prediction: None,
-            remedy: None,
-            summary: String::new(),
-        };
-        let opened = Opened { incident, seq: 0, told_at: at, acknowledged: false, felt: false };
-        Case { opened: Some(opened), ..Case::default() }
-    }
-
-    #[test]
-    fn the_doubts_of_one_incident_hold_for_others_of_its_name() {
-        let budget = Budget { pages_per_week: 1.0, tickets_per_week: 7.0 };
-        let table = std::sync::Arc::new(SignalTable::new(&builtins()));
-        let mut incidents = Incidents::new(IncidentSettings::new("home".into(), 15, budget), table);
-        let (house, state) = incidents.parts();
-        state.cases.insert(7, case_of(&[("slow_lmtp", 0.6), ("storage_latency", 0.3), ("heap_leak", 0.01)]));
-        let spoken: Vec<_> =
-            state.forbidden(&house).iter().map(|f| (f.case, f.for_fault, f.remedy)).collect();
-        assert!(spoken.contains(&(7, Some("slow_lmtp"), "restart_mailboxd")), "{spoken:?}");
-        assert!(!spoken.contains(&(7, None, "restart_mailboxd")), "{spoken:?}");
-        state.cases.insert(7, case_of(&[("storage_latency", 0.6), ("slow_lmtp", 0.3)]));
-        let spoken: Vec<_> =
-            state.forbidden(&house).iter().map(|f| (f.case, f.for_fault, f.remedy)).collect();
-        assert!(spoken.contains(&(7, None, "restart_mailboxd")), "{spoken:?}");
-    }
 }

@@ -4,16 +4,18 @@
 //! faster and faster. No one of them is chosen: each tells when it arrives and how sure it is, and the answer is the
 //! mixture of all (Hoeting, Madigan, Raftery, Volinsky: Bayesian model averaging, Statistical Science 14, 1999).
 //! So the interval holds what the scatter about one line does not know: that speeds change.
-//! Cost: thirty thousand products, nine at a time, and a few hundred logarithms; callers ask only where something climbs.
+//! Cost: thirty thousand products, eight or nine at a time, and a logarithm or two for each course that is likely; callers
+//! ask only where something climbs.
 
 use std::array::from_fn;
 
 use libm::{exp, log};
+use multiversion::multiversion;
 
 use super::rhythm::Work;
 use crate::sample::Timestamp;
 
-/// Powers of time in eighths, which square roots and products give.
+/// Powers of time in eighths, which square roots and products give: `grown_since`.
 const BENDS_EIGHTHS: [u32; BENDS] = [3, 5, 6, 8, 10, 13, 16, 22, 28];
 const BENDS: usize = 9;
 /// The width in logs about 1 of how likely they are before any point is seen.
@@ -32,6 +34,8 @@ const ALIKE_MAX: f64 = 0.8;
 const SPEED_WIDTH: f64 = 0.1;
 /// Courses less likely than the best by more are left out.
 const WEIGHT_MIN: f64 = 1e-4;
+/// As nats, and what the likeliest bend has before the others.
+const UNLIKELY: f64 = 16.0;
 /// Middles of the tenths of a normal distribution.
 const TENTHS: [f64; 10] =
     [-1.6449, -1.0364, -0.6745, -0.3853, -0.1257, 0.1257, 0.3853, 0.6745, 1.0364, 1.6449];
@@ -52,82 +56,148 @@ pub struct Course {
 /// A number for each bend.
 type Lanes = [f64; BENDS];
 
-/// One course, when and how surely it arrives.
-struct Way {
-    misfit: f64,
-    log_prior: f64,
-    log_weight: f64,
+/// What is seen of a climb.
+struct Seen {
+    /// Seconds from now, and height above the mean.
+    points: Vec<(f64, f64)>,
+    mean: f64,
+    length: f64,
+    /// A miss that says nothing against a course, squared.
+    rough: f64,
+}
+
+/// The courses from one beginning, least squares for each bend: `foot + times * grown` is the height above the mean.
+struct Fits {
     start: f64,
-    at: f64,
-    deviation: f64,
+    times: Lanes,
+    foot: Lanes,
+    grown_mean: Lanes,
+    spread: Lanes,
+    /// The squares of all misses.
+    missed: Lanes,
 }
 
 /// What `points` (seconds from now, height), oldest first, say about reaching `height`. `None` where none of them
 /// climbs to it.
 pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
-    let (first, last) = (points.first()?.0, points.last()?.0);
-    let length = last - first;
-    if points.len() < 4 || length <= 0.0 {
-        return None;
-    }
+    let seen = Seen::new(points)?;
+    let above = height - seen.mean;
+    let mut grown = Vec::with_capacity(points.len());
+    let fits: Vec<Fits> = seen.starts().map(|start| fit(&seen, start, &mut grown)).collect();
+    let arrives = |fits: &Fits, lane: usize| fits.times[lane] > 0.0 && above > fits.foot[lane];
+    let ways = fits.iter().flat_map(|fits| (0..BENDS).map(move |lane| (fits, lane)));
+    let ways: Vec<(&Fits, usize)> = ways.filter(|(fits, lane)| arrives(fits, *lane)).collect();
+    let missed = |(fits, lane): &(&Fits, usize)| fits.missed[*lane];
+    let best = ways.iter().copied().reduce(|a, b| if missed(&b) < missed(&a) { b } else { a })?;
     let n = points.len() as f64;
-    let mean = points.iter().map(|p| p.1).sum::<f64>() / n;
-    let squares: f64 = points.iter().map(|p| (p.1 - mean) * (p.1 - mean)).sum();
-    let lowest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
-    let highest = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    let rough = ROUGH * ROUGH * (highest - lowest) * (highest - lowest);
-    let (mut least, mut alike) = (f64::INFINITY, 0.0);
-    let (mut ways, mut grown) = (Vec::new(), Vec::with_capacity(points.len()));
-    let within = points.windows(2).take(points.len() - 3).step_by((points.len() / STARTS).max(1));
-    let within = within.map(|pair| 0.5 * (pair[0].0 + pair[1].0));
-    for start in STARTS_BEFORE.iter().map(|lengths| first - lengths * length).chain(within) {
-        grown.clear();
-        grown.extend(points.iter().map(|p| grown_since(start, length, p.0)));
-        let grown_mean = sums(&grown, |lane, i| grown[i][lane]).map(|sum| sum / n);
-        let spread =
-            sums(&grown, |lane, i| (grown[i][lane] - grown_mean[lane]) * (grown[i][lane] - grown_mean[lane]));
-        let both = sums(&grown, |lane, i| (grown[i][lane] - grown_mean[lane]) * (points[i].1 - mean));
-        let times: Lanes = from_fn(|lane| both[lane] / spread[lane]);
-        // The flat part lies at `foot`.
-        let foot: Lanes = from_fn(|lane| mean - times[lane] * grown_mean[lane]);
-        let miss = |lane: usize, i: usize| points[i].1 - foot[lane] - times[lane] * grown[i][lane];
-        let missed = sums(&grown, |lane, i| miss(lane, i) * miss(lane, i));
-        for (lane, eighths) in BENDS_EIGHTHS.into_iter().enumerate() {
-            let (bend, times, missed) = (f64::from(eighths) / 8.0, times[lane], missed[lane]);
-            // There the course has the height.
-            let along = (height - foot[lane]) / times;
-            if !(times > 0.0 && along > 0.0) {
-                continue;
-            }
-            if missed < least {
-                let neighbours: f64 = (1..points.len()).map(|i| miss(lane, i) * miss(lane, i - 1)).sum();
-                (least, alike) = (missed, neighbours / (missed + n * rough));
-            }
-            let gone = exp(log(along) / bend);
-            let at = start + length * gone;
-            let speed = times * bend * along / gone / length;
-            let beyond = along - grown_mean[lane];
-            let variance = (missed / (n - 2.0) + rough) * (1.0 + 1.0 / n + beyond * beyond / spread[lane]);
-            let deviation = (variance / (speed * speed) + SPEED_WIDTH * SPEED_WIDTH * at * at).sqrt();
-            let odd = log(bend) / BEND_WIDTH;
-            let (misfit, log_prior) = (0.5 * n * log(missed / n + rough), -0.5 * odd * odd);
-            ways.push(Way { misfit, log_prior, log_weight: 0.0, start, at, deviation });
+    let variance = |way: &(&Fits, usize)| missed(way) / n + seen.rough;
+    let alike = seen.alike(best);
+    let one_in = POINTS_ALIKE.max((1.0 + alike) / (1.0 - alike));
+    // A course that misses by so much more than the best is not likely, whatever its bend.
+    let most = variance(&best) * exp(2.0 * UNLIKELY * one_in / n);
+    let odd = BENDS_EIGHTHS.map(|eighths| log(f64::from(eighths) / 8.0) / BEND_WIDTH);
+    let log_weight =
+        |way: &(&Fits, usize)| -0.5 * odd[way.1] * odd[way.1] - 0.5 * n * log(variance(way)) / one_in;
+    let likely = ways.into_iter().filter(|way| variance(way) <= most);
+    let likely: Vec<_> = likely.map(|way| (log_weight(&way), way)).collect();
+    let likeliest = likely.iter().map(|(log_weight, _)| *log_weight).reduce(f64::max)?;
+    let likely = likely.into_iter().map(|(log_weight, way)| (exp(log_weight - likeliest), way));
+    let likely: Vec<_> = likely.filter(|(weight, _)| *weight >= WEIGHT_MIN).collect();
+    let total: f64 = likely.iter().map(|(weight, _)| weight).sum();
+    let arrive = |(weight, (fits, lane)): &(f64, (&Fits, usize))| {
+        let (at, deviation) = seen.arrival(fits, *lane, above);
+        let share = weight / total / TENTHS.len() as f64;
+        TENTHS.map(|tenth| ((at + tenth * deviation).max(0.0), share))
+    };
+    Some(Course {
+        arrivals: likely.iter().flat_map(arrive).collect(),
+        gone_seconds: likely.iter().map(|(weight, (fits, _))| -fits.start * weight / total).sum(),
+        explained: 1.0 - missed(&best) / seen.squares(),
+        log_likelihood: likeliest + log(total),
+    })
+}
+
+impl Seen {
+    /// `None` where they are too few.
+    fn new(points: &[(f64, f64)]) -> Option<Seen> {
+        let length = points.last()?.0 - points.first()?.0;
+        if points.len() < 4 || length <= 0.0 {
+            return None;
+        }
+        let mean = points.iter().map(|p| p.1).sum::<f64>() / points.len() as f64;
+        let lowest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+        let highest = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+        let rough = ROUGH * ROUGH * (highest - lowest) * (highest - lowest);
+        let points = points.iter().map(|(at, height)| (*at, height - mean)).collect();
+        Some(Seen { points, mean, length, rough })
+    }
+
+    /// Beginnings that are tried: some before the first point, others between two.
+    fn starts(&self) -> impl Iterator<Item = f64> {
+        let (points, first) = (&self.points, self.points[0].0);
+        let before = STARTS_BEFORE.iter().map(move |lengths| first - lengths * self.length);
+        let within = points.windows(2).take(points.len() - 3).step_by((points.len() / STARTS).max(1));
+        before.chain(within.map(|pair| 0.5 * (pair[0].0 + pair[1].0)))
+    }
+
+    /// When a course is at a height above the mean, and how surely.
+    fn arrival(&self, fits: &Fits, lane: usize, above: f64) -> (f64, f64) {
+        let (bend, n) = (f64::from(BENDS_EIGHTHS[lane]) / 8.0, self.points.len() as f64);
+        let along = (above - fits.foot[lane]) / fits.times[lane];
+        let gone = exp(log(along) / bend);
+        let at = fits.start + self.length * gone;
+        let speed = fits.times[lane] * bend * along / gone / self.length;
+        let beyond = along - fits.grown_mean[lane];
+        let scatter = fits.missed[lane] / (n - 2.0) + self.rough;
+        let variance = scatter * (1.0 + 1.0 / n + beyond * beyond / fits.spread[lane]);
+        (at, (variance / (speed * speed) + SPEED_WIDTH * SPEED_WIDTH * at * at).sqrt())
+    }
+
+    fn squares(&self) -> f64 {
+        self.points.iter().map(|p| p.1 * p.1).sum()
+    }
+
+    /// How alike the misses of neighbours are.
+    fn alike(&self, (fits, lane): (&Fits, usize)) -> f64 {
+        let miss = |&(at, height): &(f64, f64)| {
+            let grown = grown_since(fits.start, self.length, at)[lane];
+            height - fits.foot[lane] - fits.times[lane] * grown
+        };
+        let neighbours: f64 = self.points.windows(2).map(|pair| miss(&pair[1]) * miss(&pair[0])).sum();
+        let alike = neighbours / (fits.missed[lane] + self.points.len() as f64 * self.rough);
+        alike.clamp(0.0, ALIKE_MAX)
+    }
+}
+
+/// Least squares for each bend, the sums point by point: the same bits with any width of register.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn fit(seen: &Seen, start: f64, grown: &mut Vec<Lanes>) -> Fits {
+    let n = seen.points.len() as f64;
+    grown.resize(seen.points.len(), [0.0; BENDS]);
+    let mut grown_mean = [0.0; BENDS];
+    for (grown, (at, _)) in grown.iter_mut().zip(&seen.points) {
+        *grown = grown_since(start, seen.length, *at);
+        for lane in 0..BENDS {
+            grown_mean[lane] += grown[lane];
         }
     }
-    let alike = alike.clamp(0.0, ALIKE_MAX);
-    let one_in = POINTS_ALIKE.max((1.0 + alike) / (1.0 - alike));
-    for way in &mut ways {
-        way.log_weight = way.log_prior - way.misfit / one_in;
+    for mean in &mut grown_mean {
+        *mean /= n;
     }
-    let log_weights = ways.iter().map(|way| way.log_weight);
-    let best = log_weights.clone().reduce(f64::max)?;
-    let log_likelihood = best + log(log_weights.map(|weight| exp(weight - best)).sum());
-    mix(&ways).map(|(arrivals, gone_seconds)| Course {
-        arrivals,
-        gone_seconds,
-        explained: 1.0 - least / squares,
-        log_likelihood,
-    })
+    let (mut spread, mut both, mut squares) = ([0.0; BENDS], [0.0; BENDS], 0.0);
+    for (grown, (_, height)) in grown.iter().zip(&seen.points) {
+        squares += height * height;
+        for lane in 0..BENDS {
+            let away = grown[lane] - grown_mean[lane];
+            spread[lane] += away * away;
+            both[lane] += away * height;
+        }
+    }
+    let times: Lanes = from_fn(|lane| both[lane] / spread[lane]);
+    // The flat part lies at `foot`; and what no course explains is missed.
+    let foot = from_fn(|lane| -times[lane] * grown_mean[lane]);
+    let missed = from_fn(|lane| (squares - times[lane] * both[lane]).max(0.0));
+    Fits { start, times, foot, grown_mean, spread, missed }
 }
 
 /// As `course`, where the climb may go with time, or with the work that `work` says is done in a time: the mixture of both,
@@ -140,64 +210,58 @@ pub fn course_by_work(
 ) -> Option<Course> {
     let by_time = course(points, height);
     let Some(work) = work else { return by_time };
-    let worked: Vec<(f64, f64)> = points.iter().map(|(at, height)| (work.of(now, *at), *height)).collect();
-    let by_work = course(&worked, height).map(|mut course| {
+    let clock = work.at(now);
+    let worked: Vec<(f64, f64)> = points.iter().map(|(at, height)| (clock.work(*at), *height)).collect();
+    let by_work = course(&worked, height);
+    let (mine, its) = match (&by_time, &by_work) {
+        (Some(by_time), Some(by_work)) => by_time.shares(by_work),
+        (None, Some(_)) => (0.0, 1.0),
+        _ => return by_time,
+    };
+    let by_work = by_work.filter(|_| its >= WEIGHT_MIN).map(|mut course| {
         for (at, _) in &mut course.arrivals {
-            *at = work.seconds(now, *at);
+            *at = clock.seconds(*at);
         }
-        course.gone_seconds = -work.seconds(now, -course.gone_seconds);
+        course.gone_seconds = -clock.seconds(-course.gone_seconds);
         course
     });
-    match (by_time, by_work) {
-        (Some(by_time), Some(by_work)) => Some(by_time.or(by_work)),
+    match (by_time.filter(|_| mine >= WEIGHT_MIN), by_work) {
+        (Some(by_time), Some(by_work)) => Some(by_time.or((mine, its), by_work)),
         (one, other) => one.or(other),
     }
 }
 
-/// How far each bend has grown at `at`: 1 one `length` after `start`.
+/// How far each bend has grown at `at`: 1 one `length` after `start`. By square roots and products, which have the same
+/// bits everywhere; `pow` does not promise that.
+#[inline(always)]
 fn grown_since(start: f64, length: f64, at: f64) -> Lanes {
     let whole = (at - start).max(0.0) / length;
     let half = whole.sqrt();
     let quarter = half.sqrt();
-    // The same bits everywhere, which `pow` does not promise.
-    let powers = [quarter.sqrt(), quarter, half, whole, whole * whole];
-    BENDS_EIGHTHS.map(|eighths| {
-        let digits = powers.iter().enumerate().filter(|(digit, _)| eighths >> digit & 1 == 1);
-        digits.fold(1.0, |grown, (_, power)| grown * power)
-    })
-}
-
-/// The sum of `term` over all points, bend by bend.
-#[inline(always)]
-fn sums(grown: &[Lanes], term: impl Fn(usize, usize) -> f64) -> Lanes {
-    let mut sums = [0.0; BENDS];
-    for i in 0..grown.len() {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(lane, i);
-        }
-    }
-    sums
-}
-
-/// When the ways arrive, the weights adding up to 1, and how long ago they began.
-fn mix(ways: &[Way]) -> Option<(Vec<(f64, f64)>, f64)> {
-    let best = ways.iter().map(|way| way.log_weight).reduce(f64::max)?;
-    let likely = ways.iter().map(|way| (exp(way.log_weight - best), way)).filter(|way| way.0 >= WEIGHT_MIN);
-    let likely: Vec<(f64, &Way)> = likely.collect();
-    let total: f64 = likely.iter().map(|(weight, _)| weight).sum();
-    let gone = likely.iter().map(|(weight, way)| -way.start * weight / total).sum();
-    let arrive = |(weight, way): &(f64, &Way)| {
-        let (share, at, deviation) = (weight / total / TENTHS.len() as f64, way.at, way.deviation);
-        TENTHS.map(|tenth| ((at + tenth * deviation).max(0.0), share))
-    };
-    Some((likely.iter().flat_map(arrive).collect(), gone))
+    let eighth = quarter.sqrt();
+    let squared = whole * whole;
+    [
+        eighth * quarter,
+        eighth * half,
+        quarter * half,
+        whole,
+        quarter * whole,
+        eighth * half * whole,
+        squared,
+        quarter * half * squared,
+        half * whole * squared,
+    ]
 }
 
 impl Course {
-    /// The mixture with courses through the same points that are as likely before they are seen.
-    fn or(mut self, mut other: Course) -> Course {
+    /// How likely these courses and others through the same points are, if they are as likely before those are seen.
+    fn shares(&self, other: &Course) -> (f64, f64) {
         let odds = exp((other.log_likelihood - self.log_likelihood).clamp(-50.0, 50.0));
-        let (mine, its) = (1.0 / (1.0 + odds), odds / (1.0 + odds));
+        (1.0 / (1.0 + odds), odds / (1.0 + odds))
+    }
+
+    /// The mixture with others, by these shares.
+    fn or(mut self, (mine, its): (f64, f64), mut other: Course) -> Course {
         self.arrivals.iter_mut().for_each(|(_, share)| *share *= mine);
         other.arrivals.iter_mut().for_each(|(_, share)| *share *= its);
         self.arrivals.extend(other.arrivals);
@@ -215,26 +279,30 @@ impl Course {
     pub fn quantiles(&self) -> [f64; 3] {
         let mut arrivals = self.arrivals.clone();
         let total: f64 = arrivals.iter().map(|(_, share)| share).sum();
-        [0.1, 0.5, 0.9].map(|quantile| arrival_at(&mut arrivals, quantile * total))
+        let (middle, before) = arrival_at(&mut arrivals, 0.5 * total);
+        // What comes sooner than the middle need not be looked through for what comes late.
+        let (first, _) = arrival_at(&mut arrivals[..=middle], 0.1 * total);
+        let (after, _) = arrival_at(&mut arrivals[middle..], 0.9 * total - before);
+        [first, middle, middle + after].map(|place| arrivals[place].0)
     }
 }
 
-/// The arrival by which `share` of all have come; reorders them. Halves what may hold it until one is left.
-fn arrival_at(arrivals: &mut [(f64, f64)], mut share: f64) -> f64 {
-    let mut left = arrivals;
-    while left.len() > 1 {
-        let half = left.len() / 2;
+/// The place of the arrival by which `share` of all have come, and what has come before it; reorders them, those before it
+/// to before it. Halves what may hold it until one is left.
+fn arrival_at(arrivals: &mut [(f64, f64)], share: f64) -> (usize, f64) {
+    let (mut from, mut to, mut before) = (0, arrivals.len(), 0.0);
+    while to - from > 1 {
+        let half = (to - from) / 2;
+        let left = &mut arrivals[from..to];
         left.select_nth_unstable_by(half, |a, b| a.0.total_cmp(&b.0));
-        let (sooner, later) = left.split_at_mut(half);
-        let come: f64 = sooner.iter().map(|(_, share)| share).sum();
-        left = if come >= share {
-            sooner
+        let come: f64 = left[..half].iter().map(|(_, share)| share).sum();
+        if before + come >= share {
+            to = from + half;
         } else {
-            share -= come;
-            later
-        };
+            (from, before) = (from + half, before + come);
+        }
     }
-    left.first().map_or(f64::INFINITY, |(at, _)| *at)
+    (from, before)
 }
 
 #[cfg(test)]

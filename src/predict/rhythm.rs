@@ -80,6 +80,11 @@ impl Rhythm {
 }
 
 impl Work {
+    pub fn at(&self, now: Timestamp) -> Clock<'_> {
+        let begin = now.0.rem_euclid(HOURS as i64 * HOUR_MS) as f64 / HOUR_MS as f64;
+        Clock { work: self, begin, done: self.by(begin) }
+    }
+
     /// Hours of work from the beginning of a week to `hours` after it.
     fn by(&self, hours: f64) -> f64 {
         let week = self.done[HOURS - 1];
@@ -89,28 +94,34 @@ impl Work {
         let before = if hour == 0 { 0.0 } else { self.done[hour - 1] };
         weeks * week + before + (within - hour as f64) * (self.done[hour] - before)
     }
+}
 
-    fn hours(at: Timestamp) -> f64 {
-        at.0.rem_euclid(HOURS as i64 * HOUR_MS) as f64 / HOUR_MS as f64
+/// The work from one time on.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock<'a> {
+    work: &'a Work,
+    /// Hours of the week by now, and of its work.
+    begin: f64,
+    done: f64,
+}
+
+impl Clock<'_> {
+    /// Seconds of work until `seconds` later, which may be before; a mean second is 1.
+    pub fn work(&self, seconds: f64) -> f64 {
+        3600.0 * (self.work.by(self.begin + seconds / 3600.0) - self.done)
     }
 
-    /// Seconds of work from `now` to `seconds` later, which may be before; a mean second is 1.
-    pub fn of(&self, now: Timestamp, seconds: f64) -> f64 {
-        let begin = Work::hours(now);
-        3600.0 * (self.by(begin + seconds / 3600.0) - self.by(begin))
-    }
-
-    /// Seconds from `now` until so much work is done.
-    pub fn seconds(&self, now: Timestamp, work: f64) -> f64 {
-        let begin = Work::hours(now);
-        let week = self.done[HOURS - 1];
-        let sum = self.by(begin) + work / 3600.0;
+    /// Seconds until so much work is done.
+    pub fn seconds(&self, work: f64) -> f64 {
+        let done = &self.work.done;
+        let week = done[HOURS - 1];
+        let sum = self.done + work / 3600.0;
         let weeks = (sum / week).floor();
         let within = sum - weeks * week;
-        let hour = self.done.partition_point(|done| *done < within).min(HOURS - 1);
-        let before = if hour == 0 { 0.0 } else { self.done[hour - 1] };
-        let at = hour as f64 + (within - before) / (self.done[hour] - before);
-        3600.0 * (weeks * HOURS as f64 + at - begin)
+        let hour = done.partition_point(|done| *done < within).min(HOURS - 1);
+        let before = if hour == 0 { 0.0 } else { done[hour - 1] };
+        let at = hour as f64 + (within - before) / (done[hour] - before);
+        3600.0 * (weeks * HOURS as f64 + at - self.begin)
     }
 }
 
@@ -132,10 +143,10 @@ mod tests {
     fn a_morning_does_more_than_a_night() {
         let work = working_days().work().unwrap();
         let at = |hour: i64| Timestamp(hour * HOUR_MS);
-        assert!((work.of(at(9), 3600.0) / work.of(at(2), 3600.0) - 5.0).abs() < 1e-9);
+        assert!((work.at(at(9)).work(3600.0) / work.at(at(2)).work(3600.0) - 5.0).abs() < 1e-9);
         // A mean day is a day.
-        assert!((work.of(at(0), 86_400.0) - 86_400.0).abs() < 1e-6);
-        assert!((work.of(at(5), -86_400.0) + 86_400.0).abs() < 1e-6);
+        assert!((work.at(at(0)).work(86_400.0) - 86_400.0).abs() < 1e-6);
+        assert!((work.at(at(5)).work(-86_400.0) + 86_400.0).abs() < 1e-6);
     }
 
     #[test]
@@ -143,8 +154,8 @@ mod tests {
         let work = working_days().work().unwrap();
         for hour in [0, 7, 30, 167] {
             for seconds in [1.0, 4000.0, 90_000.0, 2e6] {
-                let now = Timestamp(hour * HOUR_MS + 12_345);
-                let back = work.seconds(now, work.of(now, seconds));
+                let clock = work.at(Timestamp(hour * HOUR_MS + 12_345));
+                let back = clock.seconds(clock.work(seconds));
                 assert!((back - seconds).abs() < 1e-4, "{hour} {seconds} {back}");
             }
         }

@@ -49,6 +49,9 @@ const SILENT_FACTS: usize = 2;
 /// A fault that goes ten times too fast or too slow, in nats, and at most.
 const WRONG_PACE: f64 = 2.5;
 const WRONG_PACE_MOST: f64 = 4.0;
+/// A sign that comes so many times later than users would have felt the fault at the latest counts as so much of one.
+const LATE: f64 = 2.0;
+const LATE_SIGN: f64 = 0.15;
 /// The role of machines in general.
 const ANY_MACHINE: &str = "host";
 
@@ -280,12 +283,16 @@ impl Signature {
         let last_shown = shown.last()?.0;
         let mut log = libm::log(self.prior);
         let mut silent = 0;
+        let began = shown.iter().map(|(_, m)| m.at).min()?;
+        let late_ms = LATE * 1000.0 * self.span_seconds().1;
         for (place, m) in &shown {
             let is_silent = m.moves == Movement::Silent;
             silent += usize::from(is_silent);
             // A machine that is not heard is one fact, however many of its series are missed.
             if !is_silent || silent <= SILENT_FACTS {
-                log += libm::log(self.signs[*place].sure / UNKNOWN_MOVES);
+                let sure = libm::log(self.signs[*place].sure / UNKNOWN_MOVES);
+                let is_late = m.at.since(began) as f64 > late_ms;
+                log += if is_late { LATE_SIGN * sure } else { sure };
             }
             log += match m.machine {
                 machine if machine == root => ON_ROOT,
@@ -293,7 +300,6 @@ impl Signature {
                 _ => -ON_ROOT,
             };
         }
-        let began = shown.iter().map(|(_, m)| m.at).min()?;
         log += self.still(site, first, root, last_shown) + self.order(&shown);
         log += self.opposite(site, first, root) + self.restarts(site);
         log -= STRAY * self.strays(site, first, root, began);
@@ -395,17 +401,24 @@ impl Signature {
         libm::log(1.0 + sum + heaviest)
     }
 
-    /// What its pace says against it.
-    fn pace(&self, seconds: Option<f64>) -> f64 {
+    /// The shortest and the longest time from its first sign until users feel it.
+    fn span_seconds(&self) -> (f64, f64) {
         const MINUTE: f64 = 60.0;
         const HOUR: f64 = 3_600.0;
-        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return 0.0 };
-        let (shortest, longest) = match self.lead {
-            Lead::None => return 0.0,
-            Lead::Minutes => (0.0, 2.0 * HOUR),
+        match self.lead {
+            Lead::None | Lead::Minutes => (0.0, 2.0 * HOUR),
             Lead::Hours => (20.0 * MINUTE, 36.0 * HOUR),
             Lead::Days => (4.0 * HOUR, f64::MAX),
-        };
+        }
+    }
+
+    /// What its pace says against it.
+    fn pace(&self, seconds: Option<f64>) -> f64 {
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return 0.0 };
+        if self.lead == Lead::None {
+            return 0.0;
+        }
+        let (shortest, longest) = self.span_seconds();
         let decades = if seconds < shortest {
             libm::log10(shortest / seconds)
         } else if seconds > longest {
