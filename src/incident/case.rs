@@ -473,7 +473,7 @@ mod tests {
             remedy: None,
             summary: String::new(),
         };
-        Opened { incident, seq: 1, told_at: Timestamp(0), acknowledged: false, felt: false }
+        Opened::new(incident, 1, Timestamp(0))
     }
 
     #[test]
