@@ -30,6 +30,8 @@ const KNOWN_SECONDS: u32 = 1800;
 const GATHERS_MS: i64 = 3_600_000;
 /// A remedy isn't called while a hypothesis this probable forbids it.
 pub(super) const FORBIDS_PROBABILITY: f64 = 0.1;
+/// Nor for a fault that is less probable, though others that it heals may be as well.
+const REMEDY_PROBABILITY: f64 = 0.3;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
@@ -127,6 +129,8 @@ pub(super) struct Assessment {
     machines: Vec<(EntityId, Arc<str>)>,
     pub prediction: Option<Prediction>,
     pub remedy: Option<String>,
+    /// Where the likeliest fault has begun; where its remedy is to act, if one is told. What `machines` counts.
+    place: Option<usize>,
     /// A machine of the story whose services restarted, and when, while that may be all there is to it.
     pub restarted: Option<(Arc<str>, Timestamp)>,
     /// Users feel by now what the likeliest fault does to them.
@@ -142,10 +146,10 @@ impl Assessment {
         Some((&house.table.faults()[top.fault], top.probability))
     }
 
-    /// Where that fault has begun.
+    /// Where that fault has begun, or its remedy is to act.
     pub fn root(&self, house: &House) -> Option<&str> {
         self.fault(house)?;
-        let (_, name) = self.machines.get(self.ranked.first()?.root)?;
+        let (_, name) = self.machines.get(self.place?)?;
         Some(name)
     }
 }
@@ -234,7 +238,7 @@ impl Case {
             |track: &&Track| track.is_real() && restarts.explains(at, track.entity, track.since).is_some();
         self.restarted.extend(self.tracks.values().chain(&self.gone).filter(begun).map(|track| track.entity));
         let story = self.story();
-        let ranked = rank(house, (watches, &self.restarted), view, &story);
+        let ranked = rank(house, (watches, &self.restarted), view, at, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
         if let Some(top) = ranked.first() {
             weight += top.probability * (top.signs.len() - 1) as f64;
@@ -247,15 +251,19 @@ impl Case {
         }
         let only_silent = is_silence(&story);
         let (prediction, felt) = predict(house, watches, view, at, &story, &ranked);
+        let machines = machines_of(&story);
+        // What may as well be an exporter that fails is no ground to act on.
+        let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| !only_silent);
+        let root = ranked.first().map(|top| top.root);
         let mut assessment = Assessment {
             severity: Severity::Info,
             prediction,
-            // What may as well be an exporter that fails is no ground to act on.
-            remedy: remedy(house, &ranked, takes.worsens).filter(|_| !only_silent),
+            place: remedy.as_ref().map(|(_, place)| *place).or(root),
+            remedy: remedy.map(|(remedy, _)| remedy),
             restarted: restarted(restarts, at, &story),
             felt,
             only_silent,
-            machines: machines_of(&story),
+            machines,
             ranked,
         };
         let heading = self.tracks.values().filter(|track| track.by_limit).filter_map(|track| track.signal);
@@ -318,13 +326,15 @@ fn rank(
     house: &House,
     (watches, restarted): (&Watches, &BTreeSet<EntityId>),
     view: &impl View,
+    at: Timestamp,
     story: &[&Track],
 ) -> Vec<Ranked> {
     let machines = machines_of(story);
     let place = |track: &Track| machines.iter().position(|(entity, _)| *entity == track.entity);
     let moved = story.iter().filter_map(|t| {
         let (signal, machine) = (t.signal?.signal, place(t)?);
-        Some(Moved { signal, moves: t.moves(), at: t.since, machine })
+        let (rarity, by_limit) = (t.rarity_peak, t.heads.is_some());
+        Some(Moved { signal, moves: t.moves(), at: t.since, machine, rarity, by_limit })
     });
     let moved: Vec<Moved> = moved.collect();
     if moved.is_empty() {
@@ -342,13 +352,21 @@ fn rank(
         let times = impacts.filter_map(|impact| watches.impact(house, view, machines[machine].0, impact));
         Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
     };
-    house.signatures.rank(&moved, &places, &pace)
+    house.signatures.rank(&moved, &places, at, &pace)
 }
 
 /// The first remedy of the likeliest fault that is as probably right as a fault has to be to be named, whichever of the
-/// faults that it heals it is, and that no hypothesis to be reckoned with forbids, nor another open incident.
-fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&Fault, &str) -> bool) -> Option<String> {
-    let top = ranked.first()?;
+/// faults that it heals it is, and that no hypothesis to be reckoned with forbids, nor another open incident. What is to be
+/// done to a kind of machine takes a telltale sign on one of that kind: late deliveries that only MTAs show say of no store
+/// that it is to be restarted. With it the machine on which it is to act.
+fn remedy(
+    house: &House,
+    watches: &Watches,
+    machines: &[(EntityId, Arc<str>)],
+    ranked: &[Ranked],
+    worsens: &dyn Fn(&Fault, &str) -> bool,
+) -> Option<(String, usize)> {
+    let top = ranked.first().filter(|top| top.probability >= REMEDY_PROBABILITY)?;
     let faults = house.table.faults();
     let is_right = |remedy: &String| {
         let healed = ranked.iter().filter(|r| faults[r.fault].remedies.contains(remedy));
@@ -358,9 +376,17 @@ fn remedy(house: &House, ranked: &[Ranked], worsens: &dyn Fn(&Fault, &str) -> bo
         let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
         weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
     };
-    let top = &faults[top.fault];
-    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(top, remedy);
-    top.remedies.iter().find(may_be).cloned()
+    let measured = |place: usize| watches.measured(machines[place].0).map(|(signal, _)| signal);
+    let place_of = |remedy: &String| {
+        let Some(role) = house.table.acts_on(remedy) else { return Some(top.root) };
+        let mut places =
+            top.telltale.iter().copied().filter(|m| house.signatures.has_role(measured(*m), role));
+        let first = places.clone().next();
+        places.find(|place| *place == top.root).or(first)
+    };
+    let fault = &faults[top.fault];
+    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(fault, remedy);
+    fault.remedies.iter().filter(may_be).find_map(|remedy| Some((remedy.clone(), place_of(remedy)?)))
 }
 
 /// When users will feel the fault; where that is not to be told, when a mover reaches its own limit. And whether they feel it

@@ -66,7 +66,8 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House, watches: &Wat
 fn are_linked(a: &Case, b: &Case, house: &House, watches: &Watches) -> bool {
     // Once a machine, not once a pair of movers.
     let machines: BTreeSet<EntityId> = a.tracks.values().chain(b.tracks.values()).map(|t| t.entity).collect();
-    let roles_of = |machine| (machine, house.signatures.roles(watches.measured(machine)));
+    let roles_of =
+        |machine| (machine, house.signatures.roles(watches.measured(machine).map(|(signal, _)| signal)));
     let roles: BTreeMap<EntityId, Roles> = machines.into_iter().map(roles_of).collect();
     let real =
         |case: &Case| -> Vec<Track> { case.tracks.values().filter(|t| t.is_real()).cloned().collect() };

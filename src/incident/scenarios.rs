@@ -543,18 +543,22 @@ fn what_begins_hours_into_an_incident_and_is_no_sign_of_its_fault_is_another() {
     assert_eq!(open[1], ["node_cpu_seconds_total"]);
 }
 
-/// What is proposed for deliveries that an MTA waits for, with a store's disk slow since hours before, or without.
-fn remedy_of_late_deliveries(is_disk_slow: bool) -> Option<String> {
+/// What is proposed for deliveries that an MTA waits for, as a store may show too, with another store's disk slow since hours
+/// before, or without.
+fn remedy_of_late_deliveries(shows: bool, is_disk_slow: bool) -> Option<String> {
     let mut site = Site::new(settings());
     site.add("store1", "node_disk_io_time_weighted_seconds_total", ("device", "sda"), 0.1, 0.02);
     site.add("store1", "node_disk_io_now", ("device", "sda"), 1.0, 0.2);
     site.add("store1", "node_cpu_seconds_total", ("mode", "iowait"), 0.05, 0.01);
     site.add("mx1", "postfix_lmtp_delivery_delay_seconds_sum", ("stage", "transmission"), 0.1, 0.02);
     site.add("mx1", "postfix_queue_length", ("queue", "active"), 5.0, 1.0);
+    if shows {
+        site.add("store2", "mailboxd_lmtp_conn", ("job", "carbonio"), 5.0, 1.0);
+    }
     let disk = |place| if is_disk_slow && place < 3 { [4.0, 30.0, 1.0][place] } else { 0.0 };
     site.ticks(400, |place| Some(disk(place)));
     assert_eq!(site.events.is_empty(), !is_disk_slow);
-    site.ticks(40, |place| Some(if place < 3 { disk(place) } else { [4.0, 80.0][place - 3] }));
+    site.ticks(40, |place| Some(if place < 3 { disk(place) } else { [4.0, 80.0, 60.0][place - 3] }));
     let late: Vec<&Incident> =
         site.incidents.open().filter(|i| i.fault.as_deref() == Some("slow_lmtp")).collect();
     assert_eq!(late.len(), 1, "{:#?}", site.events);
@@ -563,6 +567,11 @@ fn remedy_of_late_deliveries(is_disk_slow: bool) -> Option<String> {
 
 #[test]
 fn what_would_worsen_another_open_incident_is_not_proposed() {
-    assert_eq!(remedy_of_late_deliveries(false).as_deref(), Some("restart_mailboxd"));
-    assert_eq!(remedy_of_late_deliveries(true), None);
+    assert_eq!(remedy_of_late_deliveries(true, false).as_deref(), Some("restart_mailboxd"));
+    assert_eq!(remedy_of_late_deliveries(true, true), None);
+}
+
+#[test]
+fn no_store_is_restarted_for_what_only_an_mta_shows() {
+    assert_eq!(remedy_of_late_deliveries(false, false), None);
 }

@@ -126,9 +126,9 @@ impl Watches {
         }
     }
 
-    /// The signals that are measured on an entity.
-    pub fn measured(&self, entity: EntityId) -> impl Iterator<Item = u16> {
-        self.places.get(&entity).into_iter().flat_map(BTreeMap::keys).copied()
+    /// The signals that are measured on an entity, and by how many series.
+    pub fn measured(&self, entity: EntityId) -> impl Iterator<Item = (u16, usize)> {
+        self.places.get(&entity).into_iter().flatten().map(|(signal, series)| (*signal, series.len()))
     }
 
     /// Takes what is new, and gives the series that will reach their limit within the pack's notice.

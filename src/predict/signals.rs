@@ -27,6 +27,8 @@ pub struct SignalTable {
     derived: BTreeMap<u16, String>,
     /// The roles on which a role depends directly.
     depends: BTreeMap<String, BTreeSet<String>>,
+    /// The role of the machines on which a remedy acts.
+    acts_on: BTreeMap<String, String>,
 }
 
 impl SignalTable {
@@ -45,6 +47,11 @@ impl SignalTable {
             for fault in &pack.faults {
                 if table.faults.iter().all(|known| known.name != fault.name) {
                     table.faults.push(fault.clone());
+                }
+            }
+            for remedy in &pack.remedies {
+                if let Some(role) = &remedy.role {
+                    table.acts_on.entry(remedy.name.clone()).or_insert_with(|| role.clone());
                 }
             }
             for role in &pack.roles {
@@ -100,6 +107,11 @@ impl SignalTable {
     /// The metric that is derived of this signal, where one is.
     pub fn derived_from(&self, signal: u16) -> Option<&str> {
         self.derived.get(&signal).map(String::as_str)
+    }
+
+    /// The role of the machines on which a remedy acts; `None` where it acts on any.
+    pub fn acts_on(&self, remedy: &str) -> Option<&str> {
+        self.acts_on.get(remedy).map(String::as_str)
     }
 
     pub fn faults(&self) -> &[Fault] {

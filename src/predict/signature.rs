@@ -5,7 +5,8 @@
 //! is measured and stays still speaks against a fault, the less the later it stands in the fault's order, for it may yet
 //! come. A sign that nobody measures says nothing. What moves and is no sign of the fault speaks against it, each further
 //! one less than the one before: a cascade moves many signals that no pack can list, and those on machines that depend on
-//! the one where it began are what is to be expected.
+//! the one where it began are what is to be expected. And what moves may move by chance, the likelier the longer the story
+//! is, the less rare it is, and the more series could have done so: it says little then, for a fault and against one.
 //!
 //! A fault has one root. Signs that its machine has count on that machine, those of other kinds of machines wherever they
 //! are: a store's slow deliveries show in its own times and in any MTA's queue. How fast it goes counts too: what fills
@@ -49,9 +50,16 @@ const SILENT_FACTS: usize = 2;
 /// A fault that goes ten times too fast or too slow, in nats, and at most.
 const WRONG_PACE: f64 = 2.5;
 const WRONG_PACE_MOST: f64 = 4.0;
-/// A sign that comes so many times later than users would have felt the fault at the latest counts as so much of one.
-const LATE: f64 = 2.0;
-const LATE_SIGN: f64 = 0.15;
+/// A series that strays does so for about so long.
+const EPISODE_MS: i64 = 120_000;
+/// Series stray together, as on a morning busier than all before it: so many times oftener than their own pasts say. A third
+/// and three times as much rank alike.
+const TOGETHER: f64 = 1000.0;
+/// Signs of a fault of days come over more than this share of the time that the shortest one takes.
+const SPREAD_LEAST: f64 = 0.1;
+const SPREAD_SECONDS_MIN: f64 = 30.0;
+/// So sure a sign tells a fault from others; what any trouble of a machine shows is less sure.
+const TELLTALE: f64 = 0.6;
 /// The role of machines in general.
 const ANY_MACHINE: &str = "host";
 
@@ -63,13 +71,17 @@ pub struct Moved {
     pub at: Timestamp,
     /// Place among the machines that `rank` is given.
     pub machine: usize,
+    /// For which share of the time its series strays so far, in decades.
+    pub rarity: f64,
+    /// It is known by a forecast, and not by how far it strays.
+    pub by_limit: bool,
 }
 
 /// A machine of a story.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machine {
-    /// The signals that are measured on it.
-    pub measured: BTreeSet<u16>,
+    /// The signals that are measured on it, and by how many series.
+    pub measured: BTreeMap<u16, usize>,
     /// Whether a service of it started anew as the story began; `None` where that can't be told.
     pub restarted: Option<bool>,
 }
@@ -83,6 +95,8 @@ pub struct Ranked {
     pub probability: f64,
     /// The signals that moved as the fault has it, in its order.
     pub signs: Vec<u16>,
+    /// The machines on which a sign moved that tells this fault from others.
+    pub telltale: Vec<usize>,
     /// The machine where it is most likely to have begun, and since when a sign of it has moved.
     pub root: usize,
     pub since: Timestamp,
@@ -92,7 +106,8 @@ pub struct Ranked {
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     faults: Vec<Signature>,
-    /// The role of each signal.
+    /// The names of the roles, and the role of each signal.
+    names: Vec<String>,
     roles: Vec<u16>,
     /// Pairs of roles of which the first needs the second.
     depends: BTreeSet<(u16, u16)>,
@@ -154,26 +169,31 @@ impl Signatures {
         let pairs = (0..names.len()).flat_map(|one| (0..names.len()).map(move |other| (one, other)));
         let depends = pairs.filter(|(one, other)| table.depends_on(names[*one], names[*other]));
         let depends = depends.map(|(one, other)| (one as u16, other as u16)).collect();
-        Signatures { faults, roles, depends, any }
+        let names = names.into_iter().map(str::to_owned).collect();
+        Signatures { faults, names, roles, depends, any }
     }
 
-    /// The faults that explain at least one of `moved`, likeliest first. `machines` are those of the story, by
+    /// The faults that explain at least one of `moved` by `now`, likeliest first. `machines` are those of the story, by
     /// the place that `moved` has. `pace` is how long a fault of that place takes in all on a machine, as far as it can be
     /// foreseen, in seconds.
     pub fn rank(
         &self,
         moved: &[Moved],
         machines: &[Machine],
+        now: Timestamp,
         pace: &dyn Fn(usize, usize) -> Option<f64>,
     ) -> Vec<Ranked> {
         let mut first = First::new();
         for m in moved {
             let known = first.entry((m.signal, m.machine)).or_insert(*m);
+            let (rarity, by_limit) = (known.rarity.max(m.rarity), known.by_limit || m.by_limit);
             if m.at < known.at {
                 *known = *m;
             }
+            (known.rarity, known.by_limit) = (rarity, by_limit);
         }
-        let site = Site::new(self, machines);
+        let began = moved.iter().map(|m| m.at).min().unwrap_or(now);
+        let site = Site::new(self, machines, now.since(began));
         let mut ranked = Vec::new();
         for (place, signature) in self.faults.iter().enumerate() {
             let at = |root| Some((root, signature.likelihood(&site, &first, root)?));
@@ -184,7 +204,8 @@ impl Signatures {
             let Some((root, (log, shown))) = best else { continue };
             let since = shown.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
             let signs = shown.iter().map(|m| m.signal).collect();
-            ranked.push(Ranked { fault: place, probability: log, signs, root, since });
+            let telltale = shown.iter().filter(|m| signature.is_telltale(m)).map(|m| m.machine).collect();
+            ranked.push(Ranked { fault: place, probability: log, signs, telltale, root, since });
         }
         // A forecast is dear, and only speaks against a fault: those that are far behind are spared it.
         let best = ranked.iter().map(|r| r.probability).fold(f64::NEG_INFINITY, f64::max);
@@ -203,6 +224,12 @@ impl Signatures {
         }
         ranked.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.fault.cmp(&b.fault)));
         ranked
+    }
+
+    /// Whether a machine on which these signals are measured has a role.
+    pub fn has_role(&self, measured: impl IntoIterator<Item = u16>, role: &str) -> bool {
+        let role = self.names.iter().position(|name| name == role).map(|place| place as u16);
+        role.is_some_and(|role| Some(role) == self.any || self.roles(measured).0.contains(&role))
     }
 
     /// Whether the silence of a signal is a sign of some fault.
@@ -239,11 +266,13 @@ struct Site<'a> {
     roles: Vec<Roles>,
     /// By root and machine: whether what happens on the machine follows from what happens on the root.
     follows: Vec<bool>,
+    /// How long the story is.
+    lasted_ms: i64,
 }
 
 impl<'a> Site<'a> {
-    fn new(signatures: &'a Signatures, machines: &'a [Machine]) -> Self {
-        let roles_of = |machine: &Machine| signatures.roles(machine.measured.iter().copied());
+    fn new(signatures: &'a Signatures, machines: &'a [Machine], lasted_ms: i64) -> Self {
+        let roles_of = |machine: &Machine| signatures.roles(machine.measured.keys().copied());
         let roles: Vec<Roles> = machines.iter().map(roles_of).collect();
         let needs = |one: u16, root: usize| {
             roles[root].0.iter().any(|other| signatures.depends.contains(&(one, *other)))
@@ -253,7 +282,7 @@ impl<'a> Site<'a> {
         };
         let pairs = (0..machines.len()).flat_map(|root| (0..machines.len()).map(move |other| (root, other)));
         let follows = pairs.map(follows).collect();
-        Site { signatures, machines, roles, follows }
+        Site { signatures, machines, roles, follows, lasted_ms }
     }
 
     /// The machines on which a sign counts for a fault that began on `root`.
@@ -267,6 +296,18 @@ impl<'a> Site<'a> {
 
     fn follows(&self, machine: usize, root: usize) -> bool {
         self.follows[root * self.machines.len() + machine]
+    }
+
+    /// How likely one of the series of a signal on these machines strays so far by chance in so long a story.
+    fn chance(&self, m: &Moved, places: impl Iterator<Item = usize>) -> f64 {
+        if m.by_limit {
+            return 0.0;
+        }
+        let series = |place: usize| self.machines[place].measured.get(&m.signal).copied().unwrap_or(0);
+        let series = places.map(series).sum::<usize>() as f64;
+        let episodes = self.lasted_ms.max(EPISODE_MS) as f64 / EPISODE_MS as f64;
+        let share = libm::exp(-m.rarity * std::f64::consts::LN_10);
+        1.0 - libm::exp(-TOGETHER * series * episodes * share)
     }
 }
 
@@ -283,16 +324,15 @@ impl Signature {
         let last_shown = shown.last()?.0;
         let mut log = libm::log(self.prior);
         let mut silent = 0;
-        let began = shown.iter().map(|(_, m)| m.at).min()?;
-        let late_ms = LATE * 1000.0 * self.span_seconds().1;
         for (place, m) in &shown {
             let is_silent = m.moves == Movement::Silent;
             silent += usize::from(is_silent);
             // A machine that is not heard is one fact, however many of its series are missed.
             if !is_silent || silent <= SILENT_FACTS {
-                let sure = libm::log(self.signs[*place].sure / UNKNOWN_MOVES);
-                let is_late = m.at.since(began) as f64 > late_ms;
-                log += if is_late { LATE_SIGN * sure } else { sure };
+                let sign = &self.signs[*place];
+                let chance = site.chance(m, site.places(sign, root));
+                let moves = |probability: f64| probability + (1.0 - probability) * chance;
+                log += libm::log(moves(sign.sure) / moves(UNKNOWN_MOVES));
             }
             log += match m.machine {
                 machine if machine == root => ON_ROOT,
@@ -300,8 +340,9 @@ impl Signature {
                 _ => -ON_ROOT,
             };
         }
+        let began = shown.iter().map(|(_, m)| m.at).min()?;
         log += self.still(site, first, root, last_shown) + self.order(&shown);
-        log += self.opposite(site, first, root) + self.restarts(site);
+        log += self.opposite(site, first, root) + self.restarts(site) + self.spread(&shown);
         log -= STRAY * self.strays(site, first, root, began);
         Some((log, shown.into_iter().map(|(_, m)| m).collect()))
     }
@@ -311,7 +352,7 @@ impl Signature {
         let mut surest: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
         for (place, sign) in self.signs.iter().enumerate() {
             let is_measured =
-                site.places(sign, root).any(|m| site.machines[m].measured.contains(&sign.signal));
+                site.places(sign, root).any(|m| site.machines[m].measured.contains_key(&sign.signal));
             let has_moved =
                 site.places(sign, root).any(|machine| first.contains_key(&(sign.signal, machine)));
             if is_measured && !has_moved {
@@ -394,6 +435,7 @@ impl Signature {
             } else {
                 1.0
             };
+            let weight = weight * (1.0 - site.chance(m, std::iter::once(m.machine)));
             // In a long story something else always happens too.
             let is_near = m.at.since(began).abs() <= NEAR_MS;
             heaviest = heaviest.max(if is_near { weight } else { CHANCE * weight });
@@ -401,24 +443,44 @@ impl Signature {
         libm::log(1.0 + sum + heaviest)
     }
 
-    /// The shortest and the longest time from its first sign until users feel it.
-    fn span_seconds(&self) -> (f64, f64) {
+    /// The shortest and the longest time from its first sign until users feel it; `None` where they do at once.
+    fn span_seconds(&self) -> Option<(f64, f64)> {
         const MINUTE: f64 = 60.0;
         const HOUR: f64 = 3_600.0;
         match self.lead {
-            Lead::None | Lead::Minutes => (0.0, 2.0 * HOUR),
-            Lead::Hours => (20.0 * MINUTE, 36.0 * HOUR),
-            Lead::Days => (4.0 * HOUR, f64::MAX),
+            Lead::None => None,
+            Lead::Minutes => Some((0.0, 2.0 * HOUR)),
+            Lead::Hours => Some((20.0 * MINUTE, 36.0 * HOUR)),
+            Lead::Days => Some((4.0 * HOUR, f64::MAX)),
         }
+    }
+
+    /// What it says against a slow fault that its first sign and others came within minutes. Forecasts come when there is
+    /// something to see, and silence after a while: they say nothing of that.
+    fn spread(&self, shown: &[(usize, Moved)]) -> f64 {
+        let Some((shortest, _)) = self.span_seconds() else { return 0.0 };
+        let times =
+            || shown.iter().filter(|(_, m)| !m.by_limit && m.moves != Movement::Silent).map(|(_, m)| m.at);
+        let (Some((0, _)), Some(first), Some(last)) = (shown.first(), times().min(), times().max()) else {
+            return 0.0;
+        };
+        if times().count() < 2 {
+            return 0.0;
+        }
+        let seconds = (last.since(first) as f64 / 1000.0).max(SPREAD_SECONDS_MIN);
+        let decades = libm::log10((SPREAD_LEAST * shortest / seconds).max(1.0));
+        -(WRONG_PACE * decades).min(WRONG_PACE_MOST)
+    }
+
+    fn is_telltale(&self, m: &Moved) -> bool {
+        let is_it = |sign: &Sign| sign.signal == m.signal && sign.moves == m.moves && sign.sure >= TELLTALE;
+        self.signs.iter().any(is_it)
     }
 
     /// What its pace says against it.
     fn pace(&self, seconds: Option<f64>) -> f64 {
         let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return 0.0 };
-        if self.lead == Lead::None {
-            return 0.0;
-        }
-        let (shortest, longest) = self.span_seconds();
+        let Some((shortest, longest)) = self.span_seconds() else { return 0.0 };
         let decades = if seconds < shortest {
             libm::log10(shortest / seconds)
         } else if seconds > longest {

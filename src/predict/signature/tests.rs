@@ -7,21 +7,34 @@ fn table() -> SignalTable {
     SignalTable::new(&builtins())
 }
 
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// What strays as never before.
+fn moved(signal: u16, moves: Movement, at: i64, machine: usize) -> Moved {
+    Moved { signal, moves, at: Timestamp(at), machine, rarity: 12.0, by_limit: false }
+}
+
 /// Ranks what moved, a minute between two signs, with `still` measured and at rest.
-fn rank(table: &SignalTable, moved: &[(&str, Movement)], still: &[&str]) -> Vec<(String, f64)> {
-    let moved: Vec<Moved> = (0..)
-        .zip(moved)
-        .map(|(i, (name, moves))| Moved {
-            signal: table.find(name).unwrap(),
-            moves: *moves,
-            at: Timestamp(i * 60_000),
-            machine: 0,
-        })
-        .collect();
-    let still = still.iter().map(|name| table.find(name).unwrap());
-    let measured = moved.iter().map(|m| m.signal).chain(still).collect();
+fn rank(table: &SignalTable, moves: &[(&str, Movement)], still: &[&str]) -> Vec<(String, f64)> {
+    rank_every(MINUTE_MS, table, moves, still)
+}
+
+/// The same with so long between two signs.
+fn rank_every(
+    step_ms: i64,
+    table: &SignalTable,
+    moves: &[(&str, Movement)],
+    still: &[&str],
+) -> Vec<(String, f64)> {
+    let find = |name: &str| table.find(name).unwrap();
+    let moved: Vec<Moved> =
+        (0..).zip(moves).map(|(i, (name, moves))| moved(find(name), *moves, i * step_ms, 0)).collect();
+    let still = still.iter().map(|name| find(name));
+    let measured = moved.iter().map(|m| m.signal).chain(still).map(|signal| (signal, 1)).collect();
     let machine = Machine { measured, restarted: None };
-    let ranked = Signatures::new(table).rank(&moved, &[machine], &|_, _| None);
+    let now = Timestamp(moves.len() as i64 * step_ms);
+    let ranked = Signatures::new(table).rank(&moved, &[machine], now, &|_, _| None);
     ranked.iter().map(|r| (table.faults()[r.fault].name.clone(), r.probability)).collect()
 }
 
@@ -33,7 +46,8 @@ fn every_fault_is_known_by_its_own_signs() {
         // A signal cannot move both ways at once (clock_skew has either).
         let signs = fault.evidence.iter().filter(|e| seen.insert(&e.signal));
         let moved: Vec<(&str, Movement)> = signs.map(|e| (e.signal.as_str(), e.moves)).collect();
-        let ranked = rank(&table, &moved, &[]);
+        let step_ms = if fault.lead == Lead::Days { HOUR_MS } else { MINUTE_MS };
+        let ranked = rank_every(step_ms, &table, &moved, &[]);
         assert_eq!(ranked[0].0, fault.name, "{ranked:?}");
         assert!(ranked[0].1 > 0.5, "{ranked:?}");
     }
@@ -66,7 +80,7 @@ fn what_no_fault_moves_has_no_hypothesis() {
     let table = table();
     assert_eq!(rank(&table, &[("mta_rejected", Movement::Up)], &[]), []);
     assert_eq!(rank(&table, &[("mta_queue_deferred", Movement::Down)], &[]), []);
-    assert_eq!(Signatures::new(&table).rank(&[], &[Machine::default()], &|_, _| None), []);
+    assert_eq!(Signatures::new(&table).rank(&[], &[Machine::default()], Timestamp(0), &|_, _| None), []);
 }
 
 #[test]
@@ -97,16 +111,17 @@ fn rank_site(
     still: &[&[&str]],
 ) -> (String, f64, usize) {
     let place = |name: &str| table.find(name).unwrap();
-    let measures = |names: &&[&str]| names.iter().map(|name| place(name)).collect();
+    let measures = |names: &&[&str]| names.iter().map(|name| (place(name), 1)).collect();
     let mut machines: Vec<Machine> =
         still.iter().map(|names| Machine { measured: measures(names), restarted: None }).collect();
     let mut all = Vec::new();
     for (i, (name, moves, machine)) in (0..).zip(moved) {
-        let (signal, at) = (place(name), Timestamp(i * 60_000));
-        machines[*machine].measured.insert(signal);
-        all.push(Moved { signal, moves: *moves, at, machine: *machine });
+        let signal = place(name);
+        machines[*machine].measured.insert(signal, 1);
+        all.push(self::moved(signal, *moves, i * MINUTE_MS, *machine));
     }
-    let ranked = Signatures::new(table).rank(&all, &machines, &|_, _| None);
+    let now = Timestamp(moved.len() as i64 * MINUTE_MS);
+    let ranked = Signatures::new(table).rank(&all, &machines, now, &|_, _| None);
     (table.faults()[ranked[0].fault].name.clone(), ranked[0].probability, ranked[0].root)
 }
 
@@ -168,11 +183,11 @@ fn a_deploy_is_told_from_a_store_that_does_not_answer_by_the_restart() {
     let find = |name| table.find(name).unwrap();
     let signs =
         [("proxy_writing", Movement::Up), ("proxy_errors", Movement::Up), ("soap_time", Movement::Up)];
-    let moved = signs.map(|(name, moves)| Moved { signal: find(name), moves, at: Timestamp(0), machine: 0 });
-    let measured: BTreeSet<u16> = moved.iter().map(|m| m.signal).collect();
+    let moved = signs.map(|(name, moves)| moved(find(name), moves, 0, 0));
+    let measured: BTreeMap<u16, usize> = moved.iter().map(|m| (m.signal, 1)).collect();
     let first = |restarted| {
         let machine = Machine { measured: measured.clone(), restarted };
-        let ranked = Signatures::new(&table).rank(&moved, &[machine], &|_, _| None);
+        let ranked = Signatures::new(&table).rank(&moved, &[machine], Timestamp(0), &|_, _| None);
         table.faults()[ranked[0].fault].name.clone()
     };
     assert_eq!([Some(true), Some(false)].map(first), ["bad_deploy", "proxy_upstream_loss"]);
@@ -182,13 +197,61 @@ fn a_deploy_is_told_from_a_store_that_does_not_answer_by_the_restart() {
 fn pace_tells_a_volume_that_fills_from_one_that_runs_over() {
     let table = table();
     let free = table.find("disk_free").unwrap();
-    let moved = [Moved { signal: free, moves: Movement::Down, at: Timestamp(0), machine: 0 }];
+    let moved = [moved(free, Movement::Down, 0, 0)];
     let first = |seconds: f64| {
-        let machine = Machine { measured: BTreeSet::from([free]), restarted: None };
-        let ranked = Signatures::new(&table).rank(&moved, &[machine], &|_, _| Some(seconds));
+        let machine = Machine { measured: BTreeMap::from([(free, 1)]), restarted: None };
+        let ranked = Signatures::new(&table).rank(&moved, &[machine], Timestamp(0), &|_, _| Some(seconds));
         table.faults()[ranked[0].fault].name.clone()
     };
     assert_eq!([first(1_200.0), first(200_000.0)], ["disk_runaway", "disk_fill"]);
+}
+
+#[test]
+fn signs_within_minutes_are_of_no_leak() {
+    let table = table();
+    // In the leak's own order.
+    let moved = [("heap_floor", Movement::Up), ("heap_used", Movement::Up), ("gc_time", Movement::Up)];
+    let first = |step_ms| rank_every(step_ms, &table, &moved, &[]).remove(0).0;
+    assert_eq!([first(MINUTE_MS), first(HOUR_MS)], ["heap_burst", "heap_leak"]);
+}
+
+#[test]
+fn what_may_be_chance_hides_no_fault() {
+    let table = table();
+    let find = |name| table.find(name).unwrap();
+    // A robbed account's signs are there, as far as a busy morning goes; the outage strays as never before.
+    let signs = |rarity: f64| {
+        let outage = [("mta_queue_deferred", 12.0), ("mta_deferrals", 12.0)];
+        let morning = [("mta_sasl_sent", rarity), ("mta_queue_active", rarity), ("cpu_user", rarity)];
+        let signs = (0..).zip(outage.into_iter().chain(morning));
+        let moved = signs
+            .map(|(i, (name, rarity))| Moved { rarity, ..moved(find(name), Movement::Up, i * HOUR_MS, 0) });
+        let moved: Vec<Moved> = moved.collect();
+        let measured = moved.iter().map(|m| (m.signal, 8)).collect();
+        let machine = Machine { measured, restarted: None };
+        let ranked = Signatures::new(&table).rank(&moved, &[machine], Timestamp(5 * HOUR_MS), &|_, _| None);
+        table.faults()[ranked[0].fault].name.clone()
+    };
+    assert_eq!([signs(4.0), signs(12.0)], ["remote_outage", "compromised_account"]);
+}
+
+#[test]
+fn what_tells_a_fault_from_others_has_a_place() {
+    let table = table();
+    let moves = [("mta_lmtp_time", Movement::Up, 1), ("cpu_user", Movement::Up, 0)];
+    let find = |name: &str| table.find(name).unwrap();
+    let moved = moves.map(|(name, moves, machine)| moved(find(name), moves, 0, machine));
+    let machine = |names: &[&str]| Machine {
+        measured: names.iter().map(|name| (find(name), 1)).collect(),
+        restarted: None,
+    };
+    let machines = [machine(&["cpu_user", "add_message_time"]), machine(&["mta_lmtp_time"])];
+    let signatures = Signatures::new(&table);
+    let ranked = signatures.rank(&moved, &machines, Timestamp(0), &|_, _| None);
+    let late = ranked.iter().find(|r| table.faults()[r.fault].name == "slow_lmtp").unwrap();
+    assert_eq!(late.telltale, [1]);
+    let has = |place: usize| signatures.has_role(machines[place].measured.keys().copied(), "mailbox");
+    assert_eq!([has(0), has(1)], [true, false]);
 }
 
 #[test]
