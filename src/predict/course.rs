@@ -358,6 +358,18 @@ mod tests {
     }
 
     #[test]
+    fn each_bend_grows_with_its_power_of_time() {
+        for at in [0.0_f64, 0.3, 1.0, 7.5] {
+            let grown = grown_since(10.0, 2.0, 10.0 + 2.0 * at);
+            for (grown, eighths) in grown.into_iter().zip(BENDS_EIGHTHS) {
+                let want = at.powf(f64::from(eighths) / 8.0);
+                assert!((grown - want).abs() <= 1e-12 * want.max(1e-9), "{at}: {eighths}: {grown} {want}");
+            }
+        }
+        assert_eq!(grown_since(10.0, 2.0, 9.0), [0.0; BENDS]);
+    }
+
+    #[test]
     fn what_falls_or_stands_arrives_never() {
         assert_eq!(course(&after_calm(|t| -t), 200.0), None);
         assert_eq!(course(&after_calm(|_| 0.0), 200.0), None);
