@@ -44,6 +44,8 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
+        // Errors say which name is not there, in a release as well.
+        environment.set_debug(true);
         environment.set_auto_escape_callback(move |_| escape.clone());
         environment.add_template_owned(NAME, source.to_owned()).map_err(|e| fault(&e))?;
         Ok(Template { environment })

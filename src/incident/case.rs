@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
-use super::event::{Incident, Prediction, Severity};
+use super::event::{Incident, Severity};
+use super::foresee::{Foreseen, foresee};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
 use super::severity::Grounds;
 use super::watch::Watches;
 use super::{Finding, House, IncidentSettings, View};
-use crate::predict::limit::TimeToLimit;
-use crate::predict::pack::{Fault, Limit, Movement};
+use crate::predict::pack::{Fault, Movement};
 use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
@@ -21,7 +21,7 @@ use crate::series::registry::{EntityId, SeriesId};
 /// Of the series of a host one or another is always as rare as this.
 pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
-const FAULT_PROBABILITY: f64 = 0.5;
+pub(super) const FAULT_PROBABILITY: f64 = 0.5;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// What has looked like one fault for so long is known as that.
@@ -59,6 +59,8 @@ pub(super) struct Opened {
     pub acknowledged: bool,
     /// A signal by which users feel the fault that was named has been where they feel it.
     pub felt: bool,
+    /// What was told last of when it will hurt was measured, and is not only how such faults go.
+    pub is_measured: bool,
     /// For how many ticks it has borne the name of a fault.
     names: BTreeMap<String, u32>,
 }
@@ -66,7 +68,9 @@ pub(super) struct Opened {
 impl Opened {
     /// An incident as it was told in the event before `seq`.
     pub fn new(incident: Incident, seq: u32, told_at: Timestamp) -> Self {
-        Opened { incident, seq, told_at, acknowledged: false, felt: false, names: BTreeMap::new() }
+        let is_measured = incident.prediction.is_some();
+        let names = BTreeMap::new();
+        Opened { incident, seq, told_at, acknowledged: false, felt: false, is_measured, names }
     }
 
     /// It looks like this fault at a tick.
@@ -98,7 +102,7 @@ impl Opened {
             .filter(|mover| named.is_some_and(|named| named.evidence.contains(&mover.series)))
             .filter_map(|mover| mover.signal.as_deref())
             .collect();
-        if told.prediction.is_some() || signs.len() > 1 { Counts::AsUnfelt } else { Counts::AsFalse }
+        if self.is_measured || signs.len() > 1 { Counts::AsUnfelt } else { Counts::AsFalse }
     }
 }
 
@@ -127,14 +131,12 @@ pub(super) struct Assessment {
     pub ranked: Vec<Ranked>,
     /// The machines of the story: what `Ranked::root` counts.
     machines: Vec<(EntityId, Arc<str>)>,
-    pub prediction: Option<Prediction>,
+    pub foreseen: Foreseen,
     pub remedy: Option<String>,
     /// Where the likeliest fault has begun; where its remedy is to act, if one is told. What `machines` counts.
     place: Option<usize>,
     /// A machine of the story whose services restarted, and when, while that may be all there is to it.
     pub restarted: Option<(Arc<str>, Timestamp)>,
-    /// Users feel by now what the likeliest fault does to them.
-    pub felt: bool,
     /// All that is told is silence.
     pub only_silent: bool,
 }
@@ -250,18 +252,17 @@ impl Case {
             return None;
         }
         let only_silent = is_silence(&story);
-        let (prediction, felt) = predict(house, watches, view, at, &story, &ranked);
+        let foreseen = foresee(house, watches, view, at, &story, &ranked);
         let machines = machines_of(&story);
         // What may as well be an exporter that fails is no ground to act on.
         let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| !only_silent);
         let root = ranked.first().map(|top| top.root);
         let mut assessment = Assessment {
             severity: Severity::Info,
-            prediction,
+            foreseen,
             place: remedy.as_ref().map(|(_, place)| *place).or(root),
             remedy: remedy.map(|(remedy, _)| remedy),
             restarted: restarted(restarts, at, &story),
-            felt,
             only_silent,
             machines,
             ranked,
@@ -289,7 +290,7 @@ impl Case {
     }
 }
 
-fn is_named(ranked: &[Ranked]) -> bool {
+pub(super) fn is_named(ranked: &[Ranked]) -> bool {
     ranked.first().is_some_and(|top| top.probability >= FAULT_PROBABILITY)
 }
 
@@ -333,8 +334,9 @@ fn rank(
     let place = |track: &Track| machines.iter().position(|(entity, _)| *entity == track.entity);
     let moved = story.iter().filter_map(|t| {
         let (signal, machine) = (t.signal?.signal, place(t)?);
-        let (rarity, by_limit) = (t.rarity_peak, t.heads.is_some());
-        Some(Moved { signal, moves: t.moves(), at: t.since, machine, rarity, by_limit })
+        let (moves, rarity, by_limit) = (t.moves(), t.rarity_peak, t.heads.is_some());
+        let is_hurting = t.calm == 0 && moves == house.table.signal(t.signal?).hurts.into();
+        Some(Moved { signal, moves, at: t.since, machine, rarity, by_limit, is_hurting })
     });
     let moved: Vec<Moved> = moved.collect();
     if moved.is_empty() {
@@ -387,72 +389,6 @@ fn remedy(
     let fault = &faults[top.fault];
     let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(fault, remedy);
     fault.remedies.iter().filter(may_be).find_map(|remedy| Some((remedy.clone(), place_of(remedy)?)))
-}
-
-/// When users will feel the fault; where that is not to be told, when a mover reaches its own limit. And whether they feel it
-/// by now: a signal of it is where they do.
-fn predict(
-    house: &House,
-    watches: &Watches,
-    view: &impl View,
-    now: Timestamp,
-    story: &[&Track],
-    ranked: &[Ranked],
-) -> (Option<Prediction>, bool) {
-    let entities: BTreeMap<EntityId, &Arc<str>> = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
-    let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
-    let measured = named.and_then(|fault| {
-        let times = fault.impact.iter().filter_map(|impact| {
-            let on = |entity: &EntityId| watches.impact(house, view, *entity, impact);
-            entities.keys().filter_map(on).min_by_key(|t| t.at)
-        });
-        times.min_by_key(|t| t.at)
-    });
-    let felt = measured.is_some_and(|time| time.at <= now);
-    let impact = named.and_then(|fault| {
-        let typical = || typical_time(fault, ranked.first()?, now);
-        Some((measured.or_else(typical)?, fault.users.clone()))
-    });
-    let told = impact.or_else(|| {
-        let limits = story.iter().filter(|track| track.heads.is_some()).filter_map(|track| {
-            let signal = track.signal?;
-            let time = watches.forecast(house, view, track.entity, signal.signal, None)?;
-            Some((time, reached(house, signal)?))
-        });
-        limits.min_by_key(|(time, _)| time.at)
-    });
-    let prediction = told.map(|(TimeToLimit { at, earliest, latest }, what)| Prediction {
-        impact_at: at,
-        earliest,
-        latest,
-        what,
-    });
-    (prediction, felt)
-}
-
-/// When users feel a fault that goes as such faults go, and has not been felt by now.
-fn typical_time(fault: &Fault, ranked: &Ranked, now: Timestamp) -> Option<TimeToLimit> {
-    let (shortest, longest) = fault.lead_seconds.filter(|_| ranked.signs.len() > 1)?;
-    let after = |seconds: f64| ranked.since.plus_ms((seconds * 1000.0) as i64);
-    let elapsed_ms = now.since(ranked.since);
-    // What takes longer than such faults do may go on for half as long again.
-    let latest = after(longest).max(now.plus_ms(elapsed_ms / 2));
-    let earliest = after(shortest).max(now);
-    // Times of this kind are spread evenly over their logarithm.
-    let middle = after((shortest.max(60.0) * longest).sqrt());
-    let at = if middle > now { middle } else { now.plus_ms(latest.since(now) / 3) };
-    Some(TimeToLimit { at, earliest, latest })
-}
-
-fn reached(house: &House, signal: crate::predict::signals::SignalRef) -> Option<String> {
-    let meaning = house.table.signal(signal);
-    Some(match meaning.limit.as_ref()? {
-        Limit::Value(value) => {
-            format!("{} reaches {}", meaning.reads, super::explain::quantity(*value, &meaning.unit))
-        }
-        Limit::Share { of, share } => format!("{} reaches {:.0} % of {of}", meaning.reads, share * 100.0),
-        Limit::Due => format!("{} comes", meaning.reads),
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use crate::sample::{Labels, Timestamp};
 /// Movers named one by one before the rest is counted.
 const NAMED: usize = 3;
 
+/// Faults named where none stands out.
+const HYPOTHESES: usize = 2;
+
 /// Labels that say where a series is scraped and not what it measures.
 const PLACE: [&str; 4] = ["host", "instance", "job", "node"];
 
@@ -27,7 +30,10 @@ pub(super) fn summary(
     if let Some((fault, probability)) = fault {
         text.push_str(&format!("; looks like {} ({:.0} %)", fault.name, probability * 100.0));
     }
-    if let Some(p) = &assessment.prediction {
+    if let Some(p) = &assessment.foreseen.prediction {
+        if fault.is_none() && !assessment.foreseen.is_measured {
+            text.push_str(&format!("; may be {}", likeliest(house, assessment)));
+        }
         let when = if p.impact_at <= at {
             " by now".to_owned()
         } else if p.earliest == p.latest {
@@ -39,6 +45,15 @@ pub(super) fn summary(
         text.push_str(&format!("; {}{when}", p.what));
     }
     text
+}
+
+/// The faults that it may be, of which none stands out: `clamd_stuck (40 %) or slow_lmtp (30 %)`.
+fn likeliest(house: &House, assessment: &Assessment) -> String {
+    let names = assessment.ranked.iter().take(HYPOTHESES).map(|ranked| {
+        let fault = &house.table.faults()[ranked.fault];
+        format!("{} ({:.0} %)", fault.name, 100.0 * ranked.probability)
+    });
+    names.collect::<Vec<_>>().join(" or ")
 }
 
 /// What it was about, once it is over.

@@ -21,7 +21,8 @@ pub(super) fn open(house: &House, at: Timestamp, case: &mut Case, assessment: &A
     let incident = describe(house, at, case, assessment)?;
     let event = event(0, at, EventKind::Opened, incident.clone());
     let mut opened = Opened::new(incident, 1, at);
-    opened.felt = assessment.felt;
+    opened.felt = assessment.foreseen.felt;
+    opened.is_measured = assessment.foreseen.is_measured;
     case.opened = Some(opened);
     Some(event)
 }
@@ -35,7 +36,7 @@ pub(super) fn update(
 ) -> Option<Event> {
     let now = describe(house, at, case, assessment)?;
     let opened = case.opened.as_mut()?;
-    opened.felt |= assessment.felt;
+    opened.felt |= assessment.foreseen.felt;
     if let Some((fault, _)) = assessment.fault(house) {
         opened.bears(&fault.name);
     }
@@ -48,6 +49,7 @@ pub(super) fn update(
         return None;
     }
     opened.incident = now.clone();
+    opened.is_measured = assessment.foreseen.is_measured;
     opened.told_at = at;
     opened.seq += 1;
     Some(event(opened.seq - 1, at, EventKind::Updated, now))
@@ -137,7 +139,7 @@ fn describe(house: &House, at: Timestamp, case: &Case, assessment: &Assessment) 
         probability: fault.map(|(_, probability)| probability),
         hypotheses: hypotheses(house, &story, assessment),
         movers: movers(house, &story),
-        prediction: assessment.prediction.clone(),
+        prediction: assessment.foreseen.prediction.clone(),
         remedy: assessment.remedy.clone(),
         summary: explain::summary(house, at, &story, fault, assessment),
     })

@@ -17,6 +17,7 @@ mod explain;
 mod feedback;
 mod flap;
 mod forbidden;
+mod foresee;
 mod habit;
 mod id;
 mod lifecycle;

@@ -24,7 +24,7 @@ const SURELY_SOON_TIMES: i64 = 2;
 pub(super) struct Grounds<'a> {
     /// The fault that stands out.
     named: Option<&'a Fault>,
-    /// A second sign of it, or a limit that a signal heads for: one signal alone always looks like some fault.
+    /// That, with a second sign of it, or a limit that a signal heads for: one signal alone always looks like some fault.
     is_sure: bool,
     /// A series heads for its hard limit.
     by_limit: bool,
@@ -37,14 +37,15 @@ pub(super) struct Grounds<'a> {
 
 impl<'a> Grounds<'a> {
     pub fn new(house: &House<'a>, assessment: &'a Assessment, by_limit: bool, limit_wakes: bool) -> Self {
+        let named = assessment.fault(house).map(|(fault, _)| fault);
         let signs = assessment.ranked.first().map_or(0, |top| top.signs.len());
         Grounds {
-            named: assessment.fault(house).map(|(fault, _)| fault),
-            is_sure: by_limit || signs > 1,
+            named,
+            is_sure: by_limit || named.is_some() && signs > 1,
             by_limit,
             limit_wakes,
             only_silent: assessment.only_silent,
-            prediction: assessment.prediction.as_ref(),
+            prediction: assessment.foreseen.prediction.as_ref(),
         }
     }
 

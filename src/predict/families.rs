@@ -417,7 +417,15 @@ fn every_fault_is_known_by_what_one_exporter_shows_of_it() {
             let (machine, rarity, by_limit) = (0, 12.0, false);
             let moved: Vec<Moved> = (0..)
                 .zip(&signs)
-                .map(|(i, &(signal, moves))| Moved { signal, moves, at: at(i), machine, rarity, by_limit })
+                .map(|(i, &(signal, moves))| Moved {
+                    signal,
+                    moves,
+                    at: at(i),
+                    machine,
+                    rarity,
+                    by_limit,
+                    is_hurting: true,
+                })
                 .collect();
             let restarted = Some(fault.restart > 0.5);
             let measured = signals.iter().map(|signal| (*signal, 1)).collect();

@@ -137,6 +137,8 @@ pub struct Fault {
     pub prior: f64,
     /// How surely a service of its machine starts anew as it begins.
     pub restart: f64,
+    /// By then it is over by itself.
+    pub passes_seconds: Option<f64>,
     /// In the order in which it shows.
     pub evidence: Vec<Evidence>,
     /// Users feel it once any of these is reached.

@@ -34,6 +34,7 @@
 //!     lead: hours                 # none | minutes | hours | days before users feel it; default minutes
 //!     lead_minutes: [200, 300]    # from the first sign until then, where no signal tells it
 //!     prior: 2                    # against other faults; default 1
+//!     passes_minutes: 15          # by then it is over by itself; without it, it stays till it is mended
 //!     restart: 0.8                # how surely a service starts anew as it begins; default 0.1
 //!     evidence:                   # in the order in which it shows
 //!       - { signal: mta_queue_deferred, moves: up, sure: 0.9 }   # up | down | silent

@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// What strays as never before.
 fn moved(signal: u16, moves: Movement, at: i64, machine: usize) -> Moved {
-    Moved { signal, moves, at: Timestamp(at), machine, rarity: 12.0, by_limit: false }
+    Moved { signal, moves, at: Timestamp(at), machine, rarity: 12.0, by_limit: false, is_hurting: false }
 }
 
 /// Ranks what moved, a minute between two signs, with `still` measured and at rest.
@@ -194,6 +194,25 @@ fn a_deploy_is_told_from_a_store_that_does_not_answer_by_the_restart() {
 }
 
 #[test]
+fn what_goes_on_after_a_restart_is_the_deploy() {
+    let table = table();
+    let find = |name: &str| table.find(name).unwrap();
+    let names = ["memory_free", "db_threads", "proxy_errors", "soap_time"];
+    let moves = [Movement::Up, Movement::Down, Movement::Up, Movement::Up];
+    let machine = Machine { measured: names.map(|name| (find(name), 1)).into(), restarted: Some(true) };
+    let probability = |fault: &str, minutes: i64| {
+        let moved: Vec<Moved> = (0..names.len())
+            .map(|i| Moved { is_hurting: i > 1, ..moved(find(names[i]), moves[i], 0, 0) })
+            .collect();
+        let now = Timestamp(minutes * MINUTE_MS);
+        let ranked = Signatures::new(&table).rank(&moved, &[machine.clone()], now, &|_, _| None);
+        ranked.iter().find(|r| table.faults()[r.fault].name == fault).map_or(0.0, |r| r.probability)
+    };
+    assert!(probability("mailboxd_restart", 5) > 2.0 * probability("bad_deploy", 5));
+    assert!(probability("mailboxd_restart", 20) < 0.5 * probability("bad_deploy", 20));
+}
+
+#[test]
 fn pace_tells_a_volume_that_fills_from_one_that_runs_over() {
     let table = table();
     let free = table.find("disk_free").unwrap();
@@ -252,6 +271,23 @@ fn what_tells_a_fault_from_others_has_a_place() {
     assert_eq!(late.telltale, [1]);
     let has = |place: usize| signatures.has_role(machines[place].measured.keys().copied(), "mailbox");
     assert_eq!([has(0), has(1)], [true, false]);
+}
+
+#[test]
+fn one_sign_is_ground_enough_where_it_is_the_faults_own() {
+    let table = table();
+    let signatures = Signatures::new(&table);
+    let founded = |names: &[(&str, Movement)], fault: &str| {
+        let find = |name: &str| table.find(name).unwrap();
+        let moved: Vec<Moved> = names.iter().map(|(name, moves)| moved(find(name), *moves, 0, 0)).collect();
+        let measured = moved.iter().map(|m| (m.signal, 1)).collect();
+        let machine = Machine { measured, restarted: None };
+        let ranked = signatures.rank(&moved, &[machine], Timestamp(0), &|_, _| None);
+        ranked.iter().find(|r| table.faults()[r.fault].name == fault).unwrap().is_founded
+    };
+    assert!(founded(&[("certificate_end", Movement::Down)], "certificate_expiry"));
+    assert!(!founded(&[("soap_time", Movement::Up)], "heap_leak"));
+    assert!(founded(&[("soap_time", Movement::Up), ("gc_time", Movement::Up)], "heap_leak"));
 }
 
 #[test]

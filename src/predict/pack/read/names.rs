@@ -21,6 +21,8 @@ const NOTICE_HOURS: f64 = 4.0;
 pub(super) const SURE: f64 = 0.8;
 /// A service seldom starts anew where a pack says nothing of it.
 const RESTART: f64 = 0.1;
+/// A year: what takes longer does not pass.
+const MINUTES_MAX: f64 = 525_600.0;
 
 /// The names that the parts of a pack may refer to: its own and those of the packs that it needs.
 pub(super) struct Names<'a> {
@@ -90,7 +92,8 @@ impl<'a> Names<'a> {
     }
 
     pub fn signal(&self, raw: &RawSignal, problems: &mut Problems) -> Signal {
-        let notice_hours = positive("notice_hours", &raw.notice_hours, NOTICE_HOURS, f64::MAX, problems);
+        let notice_hours =
+            positive("notice_hours", &raw.notice_hours, f64::MAX, problems).unwrap_or(NOTICE_HOURS);
         if raw.from.is_empty() && raw.behind.is_none() {
             let message = format!("signal `{}` comes from nowhere", raw.name.value);
             problems.at(raw.name.referenced, message, "add a selector to `from`, or `behind`");
@@ -148,8 +151,10 @@ impl<'a> Names<'a> {
             lead_seconds: lead_seconds(raw.lead_minutes.as_ref(), problems),
             evidence: self.evidence(&raw.evidence, problems),
             impact: self.impact(&raw.impact, problems),
-            prior: positive("prior", &raw.prior, 1.0, f64::MAX, problems),
-            restart: positive("restart", &raw.restart, RESTART, 0.999, problems),
+            prior: positive("prior", &raw.prior, f64::MAX, problems).unwrap_or(1.0),
+            restart: positive("restart", &raw.restart, 0.999, problems).unwrap_or(RESTART),
+            passes_seconds: positive("passes_minutes", &raw.passes_minutes, MINUTES_MAX, problems)
+                .map(|m| 60.0 * m),
             remedies: self.known_remedies(&raw.remedies, problems),
             forbidden: self.known_remedies(&raw.forbidden, problems),
         }
@@ -190,7 +195,7 @@ impl<'a> Names<'a> {
                 signal: e.signal.value.clone(),
                 role: e.role.as_ref().map(|role| role.value.clone()),
                 moves: e.moves,
-                sure: positive("sure", &e.sure, SURE, 0.999, problems),
+                sure: positive("sure", &e.sure, 0.999, problems).unwrap_or(SURE),
             }
         });
         read.collect()
@@ -247,13 +252,13 @@ fn no_conflict(remedies: &[Spanned<String>], forbidden: &[Spanned<String>], prob
     }
 }
 
-fn positive(key: &str, raw: &Option<Spanned<f64>>, default: f64, max: f64, problems: &mut Problems) -> f64 {
-    let Some(raw) = raw else { return default };
+fn positive(key: &str, raw: &Option<Spanned<f64>>, max: f64, problems: &mut Problems) -> Option<f64> {
+    let raw = raw.as_ref()?;
     if !(raw.value > 0.0 && raw.value <= max) {
         let range = if max == f64::MAX { "over 0".to_owned() } else { format!("over 0 and at most {max}") };
         problems.at(raw.referenced, format!("`{key}` is {}", raw.value), format!("give a number {range}"));
     }
-    raw.value
+    Some(raw.value)
 }
 
 fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Exported> {

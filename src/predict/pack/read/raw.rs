@@ -129,6 +129,7 @@ pub(super) struct RawFault {
     pub lead_minutes: Option<Spanned<[f64; 2]>>,
     pub prior: Option<Spanned<f64>>,
     pub restart: Option<Spanned<f64>>,
+    pub passes_minutes: Option<Spanned<f64>>,
     pub evidence: Vec<RawEvidence>,
     #[serde(default)]
     pub impact: Vec<RawImpact>,

@@ -30,6 +30,7 @@ faults:
     impact: [{ signal: queue, reaches: 500, times_usual: queue, unless: queue }]
     remedies: [flush]
     lead_minutes: [60, 300]
+    passes_minutes: 15
 extends:
   - fault: disk_fill
     early: [{ signal: queue, moves: down }]
@@ -60,7 +61,7 @@ fn a_sound_pack_is_read() {
     assert_eq!((outage.prior, outage.evidence[0].sure), (1.0, SURE));
     assert_eq!(outage.impact[0].times_usual.as_deref(), Some("queue"));
     assert_eq!((outage.urgency, outage.lead), (Urgency::Ticket, Lead::Hours));
-    assert_eq!(outage.lead_seconds, Some((3_600.0, 18_000.0)));
+    assert_eq!((outage.lead_seconds, outage.passes_seconds), (Some((3_600.0, 18_000.0)), Some(900.0)));
     assert_eq!(outage.evidence[0].role.as_deref(), Some("mta"));
     assert_eq!((pack.roles[0].name.as_str(), &pack.roles[0].depends[..]), ("mta", &["host".to_owned()][..]));
     let [flush, lock] = &pack.remedies[..] else { panic!("{:?}", pack.remedies) };
@@ -103,7 +104,7 @@ fn roles_remedies_and_extensions_refer_to_what_there_is() {
     check("moves: up, role: mta", "moves: up, role: mat", &["22:50: there is no role `mat`"]);
     check("role: mta, verify: [queue]", "role: mta, verify: [quue]", &["8:9: there is no signal `quue`"]);
     check("approval: required, role: mta", "approval: required, role: mat", &["8:9: there is no role `mat`"]);
-    check("fault: disk_fill", "fault: outage", &["27:12: no pack in `needs` has a fault `outage`"]);
+    check("fault: disk_fill", "fault: outage", &["28:12: no pack in `needs` has a fault `outage`"]);
     check("remedies: [lock]", "remedies: [lok]", &["30:16: there is no remedy `lok`"]);
     check("approval: required", "approval: maybe", &["8:"]);
     check("urgency: ticket", "urgency: soon", &["20:"]);

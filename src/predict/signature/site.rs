@@ -1,0 +1,130 @@
+//! What has moved, on which machines, and who depends on whom: what is the same for every fault that may be the cause.
+
+use super::{Machine, Moved, Roles, Sign, Signatures};
+use crate::predict::pack::Movement;
+use crate::sample::Timestamp;
+
+/// A series that strays does so for about so long.
+const EPISODE_MS: i64 = 120_000;
+/// Series stray together, as on a morning busier than all before it: so many times oftener than their own pasts say. A third
+/// and three times as much rank alike.
+const TOGETHER: f64 = 1000.0;
+
+/// A signal that has moved on a machine, once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mover {
+    pub moved: Moved,
+    /// How often one series strays so far by chance in so long a story.
+    strays: f64,
+    /// How likely it is chance, of all series of its machine.
+    pub chance: f64,
+}
+
+/// The machines of a story and what moved on them.
+pub(super) struct Site<'a> {
+    signatures: &'a Signatures,
+    pub machines: &'a [Machine],
+    /// By signal, and those of a signal by machine.
+    pub movers: Vec<Mover>,
+    /// By signal, where in `movers` it begins; one more for the end.
+    starts: Vec<usize>,
+    /// By machine and role.
+    has: Vec<bool>,
+    /// By root and machine: whether what happens on the machine follows from what happens on the root.
+    follows: Vec<bool>,
+    pub now: Timestamp,
+}
+
+impl<'a> Site<'a> {
+    pub fn new(signatures: &'a Signatures, machines: &'a [Machine], moved: &[Moved], now: Timestamp) -> Self {
+        let roles_of = |machine: &Machine| signatures.roles(machine.measured.keys().copied());
+        let roles: Vec<Roles> = machines.iter().map(roles_of).collect();
+        let needs = |one: u16, root: usize| {
+            roles[root].0.iter().any(|other| signatures.depends.contains(&(one, *other)))
+        };
+        let follows = |(root, machine): (usize, usize)| {
+            machine == root || roles[machine].0.iter().any(|one| needs(*one, root))
+        };
+        let pairs = (0..machines.len()).flat_map(|root| (0..machines.len()).map(move |other| (root, other)));
+        let follows = pairs.map(follows).collect();
+        let is_any = |role: u16| Some(role) == signatures.any;
+        let names = 0..signatures.names.len() as u16;
+        let has_role = |roles: &Roles, role: u16| is_any(role) || roles.0.contains(&role);
+        let has = roles.iter().flat_map(|roles| names.clone().map(|role| has_role(roles, role))).collect();
+        let began = moved.iter().map(|m| m.at).min().unwrap_or(now);
+        let episodes = now.since(began).max(EPISODE_MS) as f64 / EPISODE_MS as f64;
+        let movers: Vec<Mover> =
+            once_each(moved).into_iter().map(|m| Mover::new(m, machines, episodes)).collect();
+        let start = |signal: usize| movers.partition_point(|m| usize::from(m.moved.signal) < signal);
+        let starts = (0..=signatures.roles.len()).map(start).collect();
+        Site { signatures, machines, movers, starts, has, follows, now }
+    }
+
+    fn has_role(&self, machine: usize, role: u16) -> bool {
+        self.has[machine * self.signatures.names.len() + usize::from(role)]
+    }
+
+    /// Whether a sign counts on a machine for a fault that began on `root`: on that one, if it can have the sign at all.
+    fn counts(&self, sign: &Sign, root: usize, machine: usize) -> bool {
+        if self.has_role(root, sign.role) { machine == root } else { self.has_role(machine, sign.role) }
+    }
+
+    /// What the signal of a sign did where it counts.
+    pub fn moved_where(&self, sign: &Sign, root: usize) -> impl Iterator<Item = &Mover> {
+        let signal = usize::from(sign.signal);
+        let movers = &self.movers[self.starts[signal]..self.starts[signal + 1]];
+        movers.iter().filter(move |m| self.counts(sign, root, m.moved.machine))
+    }
+
+    /// Whether a signal moved so anywhere.
+    pub fn has_moved(&self, sign: &Sign) -> bool {
+        let signal = usize::from(sign.signal);
+        self.movers[self.starts[signal]..self.starts[signal + 1]].iter().any(|m| m.moved.moves == sign.moves)
+    }
+
+    /// By how many series the signal of a sign is measured where it counts.
+    pub fn series(&self, sign: &Sign, root: usize) -> usize {
+        let on = |machine: usize| self.machines[machine].measured.get(&sign.signal).copied().unwrap_or(0);
+        (0..self.machines.len()).filter(|m| self.counts(sign, root, *m)).map(on).sum()
+    }
+
+    pub fn follows(&self, machine: usize, root: usize) -> bool {
+        self.follows[root * self.machines.len() + machine]
+    }
+}
+
+impl Mover {
+    fn new(moved: Moved, machines: &[Machine], episodes: f64) -> Self {
+        let share = libm::exp(-moved.rarity * std::f64::consts::LN_10);
+        let strays = if moved.by_limit { 0.0 } else { TOGETHER * episodes * share };
+        let series = machines[moved.machine].measured.get(&moved.signal).copied().unwrap_or(0);
+        let mover = Mover { moved, strays, chance: 0.0 };
+        Mover { chance: mover.chance_of(series), ..mover }
+    }
+
+    /// How likely it is chance, where so many series could have strayed: as often as they do, against once for a cause.
+    pub fn chance_of(&self, series: usize) -> f64 {
+        let strays = self.strays * series as f64;
+        strays / (1.0 + strays)
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.moved.moves == Movement::Silent
+    }
+}
+
+/// Of what moved on one machine twice the first, as rare as either, by signal and machine.
+fn once_each(moved: &[Moved]) -> Vec<Moved> {
+    let mut sorted = moved.to_vec();
+    sorted.sort_by_key(|m| (m.signal, m.machine, m.at));
+    sorted.dedup_by(|next, first| {
+        let is_same = (next.signal, next.machine) == (first.signal, first.machine);
+        if is_same {
+            first.rarity = first.rarity.max(next.rarity);
+            first.by_limit |= next.by_limit;
+            first.is_hurting |= next.is_hurting;
+        }
+        is_same
+    });
+    sorted
+}
