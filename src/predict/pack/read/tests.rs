@@ -105,13 +105,13 @@ fn roles_remedies_and_extensions_refer_to_what_there_is() {
     check("role: mta, verify: [queue]", "role: mta, verify: [quue]", &["8:9: there is no signal `quue`"]);
     check("approval: required, role: mta", "approval: required, role: mat", &["8:9: there is no role `mat`"]);
     check("fault: disk_fill", "fault: outage", &["28:12: no pack in `needs` has a fault `outage`"]);
-    check("remedies: [lock]", "remedies: [lok]", &["30:16: there is no remedy `lok`"]);
+    check("remedies: [lock]", "remedies: [lok]", &["31:16: there is no remedy `lok`"]);
     check("approval: required", "approval: maybe", &["8:"]);
     check("urgency: ticket", "urgency: soon", &["20:"]);
     let twice =
         "evidence: [{ signal: queue, moves: up }, { signal: queue, moves: up }]\n    remedies: [lock]";
     let once = "evidence: [{ signal: queue, moves: up }]\n    remedies: [lock]";
-    check(once, twice, &["29:56: `queue` is a sign twice"]);
+    check(once, twice, &["30:56: `queue` is a sign twice"]);
 }
 
 #[test]
