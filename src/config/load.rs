@@ -10,7 +10,9 @@ use super::file::{ReadError, read_text};
 use super::problem::{Place, Problem, Problems, Sink};
 use super::read::{FromNode, Placed, Reader, Section};
 use super::yaml::{self, Node, TEXT_BYTES_MAX};
-use super::{BearerToken, Budget, Config, collectors, limits, maintenance, packs, sinks, zmstat};
+use super::{
+    BearerToken, Budget, Config, collectors, limits, maintenance, packs, service_levels, sinks, zmstat,
+};
 use crate::detect::Detectors;
 
 /// The port beside those of the exporters that it watches.
@@ -80,6 +82,7 @@ fn root_section(root: Section) -> Option<Config> {
         remote_write: collectors::remote_write(&root),
         prometheus: collectors::prometheus(&root),
         kafka: collectors::kafka(&root),
+        service_levels: service_levels::service_levels(&root, &packs),
         packs,
         detectors: detectors(&root),
         budget: budget(&root),

@@ -2,7 +2,7 @@
 //!
 //! `yaml` keeps where each key stood, `read` walks the sections and `scalar` their values; `collectors`,
 //! `zmstat`,
-//! `sinks`, `packs` and `limits` hold a section each; `secret` resolves `${NAME}` and `*_file`. Every
+//! `sinks`, `packs`, `service_levels` and `limits` hold a section each; `secret` resolves `${NAME}` and `*_file`. Every
 //! problem is collected, with its place and a mend, before anything is refused.
 
 mod collectors;
@@ -15,6 +15,7 @@ pub mod problem;
 mod read;
 mod scalar;
 mod secret;
+mod service_levels;
 mod sinks;
 mod warn;
 mod yaml;
@@ -32,6 +33,7 @@ use crate::detect::Detectors;
 use crate::engine::Maintenance;
 use crate::incident::event::{Mode, Severity};
 use crate::predict::pack::Pack;
+use crate::predict::service_levels::ServiceLevels;
 
 pub use collectors::is_host_port;
 pub use packs::read_pack;
@@ -60,6 +62,8 @@ pub struct Config {
     pub kafka: Vec<KafkaSource>,
     pub zmstat: Vec<Zmstat>,
     pub packs: Vec<Pack>,
+    /// What users were promised, where it is not what the packs say.
+    pub service_levels: ServiceLevels,
     /// Which detectors speak; all unless told otherwise.
     pub detectors: Detectors,
     pub budget: Budget,

@@ -7,6 +7,7 @@ use super::maintenance::Maintenance;
 use crate::detect::Detectors;
 use crate::incident::{Budget, IncidentSettings};
 use crate::predict::pack::Pack;
+use crate::predict::service_levels::ServiceLevels;
 use crate::series::registry::RegistryLimits;
 
 /// Settings that decide what the engine says. Two engines with equal settings and inputs say the same.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub detectors: Detectors,
     /// What signals mean and how faults show.
     pub packs: Vec<Pack>,
+    /// What users were promised, where it is not what the packs say.
+    pub service_levels: ServiceLevels,
     /// Worker threads; changes nothing in what is said.
     pub shards: usize,
     /// Series kept at most; further ones are counted and dropped.
@@ -57,6 +60,7 @@ impl Default for Settings {
             tickets_per_week: 7.0,
             detectors: Detectors::default(),
             packs: Vec::new(),
+            service_levels: ServiceLevels::default(),
             shards: 1,
             series_max: 200_000,
             labels_max: 64,
@@ -79,6 +83,7 @@ impl Settings {
         let budget = Budget { pages_per_week: self.pages_per_week, tickets_per_week: self.tickets_per_week };
         let mut settings = IncidentSettings::new(self.site.clone(), self.step_seconds, budget);
         settings.open_max = self.open_incidents_max;
+        settings.service_levels = self.service_levels.clone();
         settings
     }
 }

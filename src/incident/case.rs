@@ -351,7 +351,8 @@ fn rank(
     let faults = house.table.faults();
     let pace = |fault: usize, machine: usize| {
         let impacts = faults[fault].impact.iter();
-        let times = impacts.filter_map(|impact| watches.impact(house, view, machines[machine].0, impact));
+        let (entity, name) = &machines[machine];
+        let times = impacts.filter_map(|impact| watches.impact(house, view, (*entity, name), impact));
         Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
     };
     house.signatures.rank(&moved, &places, at, &pace)

@@ -43,6 +43,7 @@ pub use feedback::{Heard, Verdict};
 pub use state::IncidentState;
 
 use crate::detect::Kind;
+use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::predict::signature::Signatures;
 use crate::sample::{Labels, Timestamp};
@@ -128,6 +129,8 @@ pub struct IncidentSettings {
     pub page_seconds: f64,
     /// Learning stops on the movers of an incident, but no longer than this: then it is the new normal.
     pub learning_stops_seconds: f64,
+    /// What users were promised.
+    pub service_levels: ServiceLevels,
 }
 
 impl IncidentSettings {
@@ -143,6 +146,7 @@ impl IncidentSettings {
             calm_values: 8,
             page_seconds: 4.0 * 3600.0,
             learning_stops_seconds: 6.0 * 3600.0,
+            service_levels: ServiceLevels::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::event::{Event, EventKind, Incident, Severity, State};
 use super::{Budget, FINDING_SURPRISE_MIN, Finding, IncidentSettings, Incidents, Observed, View};
 use crate::detect::Kind;
 use crate::predict::pack::builtins;
+use crate::predict::service_levels::{Promise, ServiceLevels};
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -176,7 +177,11 @@ impl Series {
 
 /// A mail host as Carbonio's exporters show it.
 fn mail_host() -> Site {
-    let mut site = Site::new(settings());
+    mail_host_of(settings())
+}
+
+fn mail_host_of(settings: IncidentSettings) -> Site {
+    let mut site = Site::new(settings);
     site.add("mta1", "postfix_queue_stat", ("queue", "active"), 30.0, 5.0);
     site.add("mta1", "postfix_queue_stat", ("queue", "deferred"), 40.0, 5.0);
     site.add("mta1", "clamav_threads_idle", ("", ""), 8.0, 0.7);
@@ -222,6 +227,23 @@ fn a_ramp_of_the_deferred_queue_is_an_incident_within_four_ticks() {
     assert_eq!((incident.entity.as_str(), incident.movers.len()), ("mta1", 1));
     assert!(incident.severity >= Severity::Ticket);
     assert!(incident.summary.starts_with("mta1: deferred queue at "), "{}", incident.summary);
+}
+
+#[test]
+fn what_was_promised_is_broken_sooner() {
+    let within = BTreeMap::from([("delivery".to_owned(), 300.0)]);
+    let service_levels = ServiceLevels(vec![Promise { entities: vec!["mta1".into()], within }]);
+    let mut site = mail_host_of(IncidentSettings { service_levels, ..settings() });
+    let from = site.at;
+    for _ in 0..34 {
+        let since_ms = site.at.since(from);
+        site.tick(|place| stuck_scanner(since_ms, place));
+    }
+    let prediction = site.last().prediction.clone().unwrap();
+    assert_eq!(prediction.what, "delivery over 5 min late");
+    // What is usually delivered in five minutes, 330 messages, waits nine and a half minutes after the fault.
+    let minutes = prediction.impact_at.since(from) as f64 / 60_000.0;
+    assert!((8.5..10.5).contains(&minutes), "{minutes}");
 }
 
 #[test]

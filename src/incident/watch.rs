@@ -192,7 +192,7 @@ impl Watches {
         &self,
         house: &House,
         view: &impl View,
-        entity: EntityId,
+        (entity, name): (EntityId, &str),
         impact: &Impact,
     ) -> Option<TimeToLimit> {
         let places = self.places.get(&entity)?;
@@ -204,7 +204,8 @@ impl Watches {
             Some(of) => towards.first_of(of, |now| now.expected)?,
             None => 1.0,
         };
-        let reaches = impact.reaches.map(|reaches| reaches * times);
+        let reaches = house.settings.service_levels.reaches(house.table, impact, name);
+        let reaches = reaches.map(|reaches| reaches * times);
         self.forecast(house, view, entity, house.table.find(&impact.signal)?, reaches)
     }
 

@@ -11,5 +11,6 @@ pub mod limit;
 pub mod line;
 pub mod pack;
 pub mod rhythm;
+pub mod service_levels;
 pub mod signals;
 pub mod signature;

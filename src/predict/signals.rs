@@ -29,6 +29,8 @@ pub struct SignalTable {
     depends: BTreeMap<String, BTreeSet<String>>,
     /// The role of the machines on which a remedy acts.
     acts_on: BTreeMap<String, String>,
+    /// Seconds of the levels.
+    levels: BTreeMap<String, f64>,
 }
 
 impl SignalTable {
@@ -53,6 +55,9 @@ impl SignalTable {
                 if let Some(role) = &remedy.role {
                     table.acts_on.entry(remedy.name.clone()).or_insert_with(|| role.clone());
                 }
+            }
+            for level in &pack.levels {
+                table.levels.entry(level.name.clone()).or_insert(level.seconds);
             }
             for role in &pack.roles {
                 table.depends.entry(role.name.clone()).or_default().extend(role.depends.iter().cloned());
@@ -112,6 +117,16 @@ impl SignalTable {
     /// The role of the machines on which a remedy acts; `None` where it acts on any.
     pub fn acts_on(&self, remedy: &str) -> Option<&str> {
         self.acts_on.get(remedy).map(String::as_str)
+    }
+
+    /// How long a service may take by the packs, in seconds.
+    pub fn level_seconds(&self, level: &str) -> Option<f64> {
+        self.levels.get(level).copied()
+    }
+
+    /// The names of all levels, sorted.
+    pub fn levels(&self) -> impl Iterator<Item = &str> {
+        self.levels.keys().map(String::as_str)
     }
 
     pub fn faults(&self) -> &[Fault] {

@@ -16,6 +16,7 @@ pub fn settings_of(config: &Config) -> Settings {
         tickets_per_week: config.budget.tickets_per_week,
         detectors: config.detectors,
         packs: config.packs.clone(),
+        service_levels: config.service_levels.clone(),
         shards: config.limits.shards,
         series_max: config.limits.series_max,
         labels_max: config.limits.labels_max,

@@ -25,6 +25,16 @@ pub struct Pack {
     pub signals: Vec<Signal>,
     pub faults: Vec<Fault>,
     pub extends: Vec<Extension>,
+    pub levels: Vec<Level>,
+}
+
+/// How good a service has to be for its users to be content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    pub name: String,
+    pub about: String,
+    /// How long it may take, where the operator promised nothing else.
+    pub seconds: f64,
 }
 
 /// A kind of machine or service. A machine has the roles of the signals that it is seen to have.
@@ -126,7 +136,7 @@ pub struct Exported {
 pub struct Fault {
     /// Slug, as in `fault` of an event.
     pub name: String,
-    /// What users feel when it hurts.
+    /// What users feel when it hurts; `{delivery}` stands for the value of that level.
     pub users: String,
     pub urgency: Urgency,
     pub lead: Lead,
@@ -222,6 +232,8 @@ pub struct Impact {
     pub signal: String,
     /// In the signal's unit; `None` is the signal's own limit.
     pub reaches: Option<f64>,
+    /// In place of `reaches`: the seconds of this level.
+    pub level: Option<String>,
     /// `reaches` is so many times what is usual of this signal at the hour: a queue is as late as what it usually gives
     /// away needs for it (Little 1961).
     pub times_usual: Option<String>,

@@ -27,9 +27,11 @@
 //!       - { select: x_seconds, unit: s, times: 1000, kind: gauge }
 //!   - name: ldap_behind
 //!     behind: ldap_change         # in place of `from`: how far a machine is behind the newest of that signal
+//! service_levels:                # what is good enough for users, where the operator promised nothing else
+//!   outside: { about: mail to others has left, seconds: 14400 }
 //! faults:
 //!   - name: remote_outage
-//!     users: mail to outside over 4 h late
+//!     users: mail to outside over {outside} late   # with the value of that level
 //!     urgency: ticket             # page | ticket: how bad its end is; default page
 //!     lead: hours                 # none | minutes | hours | days before users feel it; default minutes
 //!     lead_minutes: [200, 300]    # from the first sign until then, where no signal tells it
@@ -40,7 +42,8 @@
 //!       - { signal: mta_queue_deferred, moves: up, sure: 0.9 }   # up | down | silent
 //!       - { signal: cpu_user, moves: down, role: mta }           # only on an mta; default: on any machine
 //!     impact:
-//!       - { signal: mta_queue_age, reaches: 14400 }              # without `reaches` the signal's limit
+//!       - { signal: mta_queue_age, level: outside }              # as the level has it
+//!       - { signal: mta_threads, reaches: 100 }                  # without `reaches` the signal's limit
 //!       # 900 times what is usual of another signal at the hour; nothing where `unless` is measured, which says it better
 //!       - { signal: mta_queue, reaches: 900, times_usual: mta_delivered, unless: mta_queue_age }
 //!     remedies: [flush_queue]     # best first
@@ -94,12 +97,13 @@ pub(super) fn pack(text: &str) -> Result<Pack, Vec<PackError>> {
     let signals = raw.signals.iter().map(|s| names.signal(s, &mut problems)).collect();
     let faults = raw.faults.iter().map(|f| names.fault(f, &mut problems)).collect();
     let extends = raw.extends.iter().map(|e| names.extension(e, &mut problems)).collect();
+    let levels = raw.service_levels.iter().map(|(name, raw)| names.level(name, raw, &mut problems)).collect();
     if !problems.0.is_empty() {
         problems.0.sort_by_key(|p| (p.line, p.column));
         return Err(problems.0);
     }
     let needs = raw.needs.into_iter().map(|need| need.value).collect();
-    Ok(Pack { name: raw.name, needs, roles, remedies, signals, faults, extends })
+    Ok(Pack { name: raw.name, needs, roles, remedies, signals, faults, extends, levels })
 }
 
 /// The packs of ours that a pack builds on, directly or through others.

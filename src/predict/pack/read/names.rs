@@ -6,13 +6,14 @@ use serde_saphyr::{Location, Spanned};
 
 use super::Problems;
 use super::raw::{
-    RawEvidence, RawExported, RawExtension, RawFault, RawFullRemedy, RawImpact, RawKind, RawLimit, RawPack,
-    RawRemedy, RawRole, RawShare, RawSignal,
+    RawEvidence, RawExported, RawExtension, RawFault, RawFullRemedy, RawImpact, RawKind, RawLevel, RawLimit,
+    RawPack, RawRemedy, RawRole, RawShare, RawSignal,
 };
 use crate::predict::pack::{
-    Approval, Evidence, Exported, Extension, Fault, Impact, Limit, Pack, Remedy, Role, Selector, Signal,
-    derived_name,
+    Approval, Evidence, Exported, Extension, Fault, Impact, Level, Limit, Pack, Remedy, Role, Selector,
+    Signal, derived_name,
 };
+use crate::predict::service_levels::levels_in;
 use crate::sample::ValueKind;
 
 /// Notice of a limit where the pack asks for none: what a person needs to act.
@@ -29,6 +30,7 @@ pub(super) struct Names<'a> {
     signals: BTreeSet<&'a str>,
     remedies: BTreeSet<&'a str>,
     roles: BTreeSet<&'a str>,
+    levels: BTreeSet<&'a str>,
     /// Faults of needed packs alone.
     needed_faults: BTreeSet<&'a str>,
 }
@@ -40,11 +42,13 @@ impl<'a> Names<'a> {
         let needed_roles = needed.iter().flat_map(|pack| &pack.roles).map(|role| &role.name);
         let roles = own_roles.chain(needed_roles).chain(needed_signals().map(|s| &s.role));
         let needed_remedies = needed.iter().flat_map(|pack| &pack.remedies).map(|remedy| &remedy.name);
+        let needed_levels = needed.iter().flat_map(|pack| &pack.levels).map(|level| &level.name);
         let own_signals = raw.signals.iter().map(|s| &s.name.value);
         Names {
             signals: own_signals.chain(needed_signals().map(|s| &s.name)).map(String::as_str).collect(),
             remedies: raw.remedies.keys().chain(needed_remedies).map(String::as_str).collect(),
             roles: roles.map(String::as_str).collect(),
+            levels: raw.service_levels.keys().chain(needed_levels).map(String::as_str).collect(),
             needed_faults: needed.iter().flat_map(|pack| &pack.faults).map(|f| f.name.as_str()).collect(),
         }
     }
@@ -142,10 +146,13 @@ impl<'a> Names<'a> {
             let message = format!("fault `{}` shows in nothing", raw.name.value);
             problems.at(raw.name.referenced, message, "add `evidence`");
         }
+        for level in levels_in(&raw.users.value) {
+            self.known_level(level, raw.users.referenced, problems);
+        }
         no_conflict(&raw.remedies, &raw.forbidden, problems);
         Fault {
             name: raw.name.value.clone(),
-            users: raw.users.clone(),
+            users: raw.users.value.clone(),
             urgency: raw.urgency,
             lead: raw.lead,
             lead_seconds: lead_seconds(raw.lead_minutes.as_ref(), problems),
@@ -207,14 +214,22 @@ impl<'a> Names<'a> {
             for other in i.times_usual.iter().chain(&i.unless) {
                 self.known_signal(&other.value, other.referenced, problems);
             }
-            if let Some(of) = i.times_usual.as_ref().filter(|_| i.reaches.is_none()) {
-                let what = "`times_usual` stands without `reaches`".into();
+            if let Some(of) = i.times_usual.as_ref().filter(|_| i.reaches.is_none() && i.level.is_none()) {
+                let what = "`times_usual` stands without `reaches` or `level`".into();
                 problems.at(of.referenced, what, "say with `reaches` how many times the usual it is");
+            }
+            if let Some(level) = &i.level {
+                self.known_level(&level.value, level.referenced, problems);
+                if i.reaches.is_some() {
+                    let what = "`reaches` and `level` stand together".into();
+                    problems.at(level.referenced, what, "keep one: both say where users feel it");
+                }
             }
             let name = |other: &Option<Spanned<String>>| other.as_ref().map(|other| other.value.clone());
             Impact {
                 signal: i.signal.value.clone(),
                 reaches: i.reaches,
+                level: name(&i.level),
                 times_usual: name(&i.times_usual),
                 unless: name(&i.unless),
             }
@@ -226,6 +241,19 @@ impl<'a> Names<'a> {
         if !self.signals.contains(name) {
             let mend = "add it under `signals`, add its pack to `needs`, or mend the name";
             problems.at(place, format!("there is no signal `{name}`"), mend);
+        }
+    }
+
+    pub fn level(&self, name: &str, raw: &RawLevel, problems: &mut Problems) -> Level {
+        let seconds = &raw.seconds;
+        positive("seconds", &Some(seconds.clone()), f64::MAX, problems);
+        Level { name: name.to_owned(), about: raw.about.clone(), seconds: seconds.value }
+    }
+
+    fn known_level(&self, name: &str, place: Location, problems: &mut Problems) {
+        if !self.levels.contains(name) {
+            let mend = "add it under `service_levels`, add its pack to `needs`, or mend the name";
+            problems.at(place, format!("there is no service level `{name}`"), mend);
         }
     }
 

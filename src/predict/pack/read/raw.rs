@@ -23,6 +23,15 @@ pub(super) struct RawPack {
     pub faults: Vec<RawFault>,
     #[serde(default)]
     pub extends: Vec<RawExtension>,
+    #[serde(default)]
+    pub service_levels: BTreeMap<String, RawLevel>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLevel {
+    pub about: String,
+    pub seconds: Spanned<f64>,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +130,7 @@ pub(super) enum RawKind {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFault {
     pub name: Spanned<String>,
-    pub users: String,
+    pub users: Spanned<String>,
     #[serde(default)]
     pub urgency: Urgency,
     #[serde(default)]
@@ -169,6 +178,7 @@ pub(super) struct RawEvidence {
 pub(super) struct RawImpact {
     pub signal: Spanned<String>,
     pub reaches: Option<f64>,
+    pub level: Option<Spanned<String>>,
     pub times_usual: Option<Spanned<String>>,
     pub unless: Option<Spanned<String>>,
 }

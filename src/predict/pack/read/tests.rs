@@ -31,6 +31,8 @@ faults:
     remedies: [flush]
     lead_minutes: [60, 300]
     passes_minutes: 15
+service_levels:
+  late: { about: mail has come, seconds: 600 }
 extends:
   - fault: disk_fill
     early: [{ signal: queue, moves: down }]
@@ -104,14 +106,26 @@ fn roles_remedies_and_extensions_refer_to_what_there_is() {
     check("moves: up, role: mta", "moves: up, role: mat", &["22:50: there is no role `mat`"]);
     check("role: mta, verify: [queue]", "role: mta, verify: [quue]", &["8:9: there is no signal `quue`"]);
     check("approval: required, role: mta", "approval: required, role: mat", &["8:9: there is no role `mat`"]);
-    check("fault: disk_fill", "fault: outage", &["28:12: no pack in `needs` has a fault `outage`"]);
-    check("remedies: [lock]", "remedies: [lok]", &["31:16: there is no remedy `lok`"]);
+    check("fault: disk_fill", "fault: outage", &["30:12: no pack in `needs` has a fault `outage`"]);
+    check("remedies: [lock]", "remedies: [lok]", &["33:16: there is no remedy `lok`"]);
     check("approval: required", "approval: maybe", &["8:"]);
     check("urgency: ticket", "urgency: soon", &["20:"]);
     let twice =
         "evidence: [{ signal: queue, moves: up }, { signal: queue, moves: up }]\n    remedies: [lock]";
     let once = "evidence: [{ signal: queue, moves: up }]\n    remedies: [lock]";
-    check(once, twice, &["30:56: `queue` is a sign twice"]);
+    check(once, twice, &["32:56: `queue` is a sign twice"]);
+}
+
+#[test]
+fn a_service_level_is_one_that_there_is() {
+    let text = GOOD.replace("users: mail late", "users: mail over {late} late");
+    let pack = Pack::from_yaml(&text.replace("reaches: 500", "level: late")).unwrap();
+    assert_eq!((pack.levels[0].name.as_str(), pack.levels[0].seconds), ("late", 600.0));
+    assert_eq!(pack.faults[0].impact[0].level.as_deref(), Some("late"));
+    check("users: mail late", "users: mail over {lat} late", &["19:12: there is no service level `lat`"]);
+    check("reaches: 500", "level: lat", &["23:38: there is no service level `lat`"]);
+    check("reaches: 500", "reaches: 500, level: late", &["23:52: `reaches` and `level` stand together"]);
+    check("seconds: 600", "seconds: 0", &["28:42: `seconds` is 0"]);
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! What is good enough for users: how long delivery, a login or a request may take.
+//!
+//! A pack names the levels of its services, with a value that most sites can live with. An operator who promised more says
+//! so for all users or for some, by the machines that serve them; of several promises the strictest counts.
+
+use std::collections::BTreeMap;
+
+use super::pack::{Fault, Impact};
+use super::signals::SignalTable;
+
+/// What some users were promised.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Promise {
+    /// The machines that serve them; none stands for all.
+    pub entities: Vec<String>,
+    /// Seconds at most, by level.
+    pub within: BTreeMap<String, f64>,
+}
+
+/// All that was promised.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceLevels(pub Vec<Promise>);
+
+impl ServiceLevels {
+    /// The seconds of a level on one of these machines; as the pack has it where nothing is promised.
+    pub fn seconds<'e>(
+        &self,
+        table: &SignalTable,
+        level: &str,
+        entities: impl IntoIterator<Item = &'e str>,
+    ) -> Option<f64> {
+        let entities: Vec<&str> = entities.into_iter().collect();
+        let is_of = |promise: &&Promise| {
+            promise.entities.is_empty() || promise.entities.iter().any(|e| entities.contains(&e.as_str()))
+        };
+        let promised = self.0.iter().filter(is_of).filter_map(|promise| promise.within.get(level).copied());
+        promised.min_by(f64::total_cmp).or_else(|| table.level_seconds(level))
+    }
+
+    /// The value at which users served by a machine feel it, in the signal's unit, or how many times the usual; `None` where
+    /// it is the signal's own limit.
+    pub fn reaches(&self, table: &SignalTable, impact: &Impact, entity: &str) -> Option<f64> {
+        let Some(level) = &impact.level else { return impact.reaches };
+        let signal = table.find(&impact.signal)?;
+        let a_second = match table.signals()[usize::from(signal)].unit.as_str() {
+            "ms" if impact.times_usual.is_none() => 1000.0,
+            _ => 1.0,
+        };
+        Some(self.seconds(table, level, [entity])? * a_second)
+    }
+
+    /// What users of these machines feel of a fault: its words, with the levels in them.
+    pub fn felt<'e>(
+        &self,
+        table: &SignalTable,
+        fault: &Fault,
+        entities: impl IntoIterator<Item = &'e str> + Clone,
+    ) -> String {
+        let mut text = String::new();
+        let mut rest = fault.users.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((level, after)) = after.split_once('}') else { break };
+            text.push_str(before);
+            if let Some(seconds) = self.seconds(table, level, entities.clone()) {
+                text.push_str(&span(seconds));
+            }
+            rest = after;
+        }
+        text + rest
+    }
+}
+
+/// `10 s`, `15 min`, `4 h`.
+fn span(seconds: f64) -> String {
+    if seconds >= 7200.0 {
+        format!("{} h", rounded(seconds / 3600.0))
+    } else if seconds >= 120.0 {
+        format!("{} min", rounded(seconds / 60.0))
+    } else {
+        format!("{} s", rounded(seconds))
+    }
+}
+
+/// With a digit after the point where it matters.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// The levels that a text names in braces.
+pub(super) fn levels_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predict::pack::builtins;
+
+    fn promised(entities: &[&str], level: &str, seconds: f64) -> Promise {
+        Promise {
+            entities: entities.iter().map(|e| e.to_string()).collect(),
+            within: BTreeMap::from([(level.to_owned(), seconds)]),
+        }
+    }
+
+    /// What users feel of late deliveries on an entity, and the value of each of its signs of that.
+    fn late(levels: &ServiceLevels, entity: &str) -> (String, Vec<Option<f64>>) {
+        let table = SignalTable::new(&builtins());
+        let fault = table.faults().iter().find(|fault| fault.name == "slow_lmtp").unwrap();
+        let reaches = fault.impact.iter().map(|impact| levels.reaches(&table, impact, entity)).collect();
+        (levels.felt(&table, fault, [entity]), reaches)
+    }
+
+    #[test]
+    fn a_pack_says_what_most_can_live_with() {
+        let said = late(&ServiceLevels::default(), "mx1");
+        assert_eq!(said, ("delivery over 15 min late".into(), vec![Some(900.0), Some(900.0)]));
+    }
+
+    #[test]
+    fn the_strictest_promise_counts_where_it_was_given() {
+        let levels = ServiceLevels(vec![
+            promised(&[], "delivery", 600.0),
+            promised(&["mx1"], "delivery", 90.0),
+            promised(&["mx1"], "login", 2.0),
+        ]);
+        assert_eq!(late(&levels, "mx1"), ("delivery over 90 s late".into(), vec![Some(90.0), Some(90.0)]));
+        assert_eq!(
+            late(&levels, "mx2"),
+            ("delivery over 10 min late".into(), vec![Some(600.0), Some(600.0)])
+        );
+    }
+
+    #[test]
+    fn a_level_is_in_seconds_and_its_signal_may_not_be() {
+        let table = SignalTable::new(&builtins());
+        let fault = table.faults().iter().find(|fault| fault.name == "slow_ldap").unwrap();
+        let levels = ServiceLevels(vec![promised(&[], "login", 2.5)]);
+        let reaches: Vec<_> =
+            fault.impact.iter().map(|impact| levels.reaches(&table, impact, "ldap1")).collect();
+        assert_eq!(reaches, [Some(2500.0), Some(2500.0)]);
+        assert_eq!(levels.felt(&table, fault, ["ldap1"]), "login over 2.5 s");
+    }
+
+    #[test]
+    fn spans_have_the_unit_that_people_use() {
+        for (seconds, want) in
+            [(2.5, "2.5 s"), (90.0, "90 s"), (900.0, "15 min"), (14_400.0, "4 h"), (9000.0, "2.5 h")]
+        {
+            assert_eq!(span(seconds), want);
+        }
+    }
+}
