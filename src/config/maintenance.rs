@@ -61,7 +61,7 @@ fn once(section: &Section, from: Timestamp, (at, to): (Place, Timestamp)) -> Opt
 }
 
 /// None stands for all; an empty list could mean either.
-fn entities(section: &Section) -> Option<Vec<String>> {
+pub(super) fn entities(section: &Section) -> Option<Vec<String>> {
     if section.node("entities").is_none() {
         return Some(Vec::new());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::maintenance::entities;
 use super::read::{Placed, Section, did_you_mean};
 use crate::predict::pack::Pack;
 use crate::predict::service_levels::{Promise, ServiceLevels};
@@ -24,16 +25,24 @@ pub(super) fn service_levels(root: &Section, packs: &[Pack]) -> ServiceLevels {
 }
 
 fn promise(section: Section, known: &[&str]) -> Promise {
-    let entities: Vec<String> = section.or("entities", Vec::new());
+    let entities = entities(&section).unwrap_or_default();
     let named = section.need::<BTreeMap<String, Placed<Duration>>>(
         "within",
         "say what is promised: `within: { delivery: 5m }`",
     );
+    if named.as_ref().is_some_and(BTreeMap::is_empty) {
+        section.reader.sink.push(
+            section.at,
+            "`within` promises nothing",
+            "name a level, or leave the entry out",
+        );
+    }
     let mut within = BTreeMap::new();
     for (level, Placed { at, value }) in named.unwrap_or_default() {
         let seconds = value.as_secs_f64();
-        if !known.contains(&level.as_str()) {
-            let mend = format!("{} The packs know {}", did_you_mean(&level, known), known.join(", "));
+        // Where no pack could be read that is told, and nothing is known here.
+        if !known.is_empty() && !known.contains(&level.as_str()) {
+            let mend = did_you_mean(&level, known);
             section.reader.sink.push(at, format!("no pack has a service level `{level}`"), mend);
         } else if !(seconds > 0.0 && seconds <= SECONDS_MAX) {
             let what = format!("`{level}` is out of bounds");

@@ -14,12 +14,15 @@ use super::severity::Grounds;
 use super::watch::Watches;
 use super::{Finding, House, IncidentSettings, View};
 use crate::predict::pack::{Fault, Movement};
+use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
 
 /// Of the series of a host one or another is always as rare as this.
 pub(super) const USUAL_RARITY: f64 = 2.5;
+/// A value so old says nothing of now.
+const STALE_MS: i64 = 180_000;
 /// A hypothesis this probable is named as the fault.
 pub(super) const FAULT_PROBABILITY: f64 = 0.5;
 /// A machine with so many silent series says nothing more.
@@ -335,8 +338,11 @@ fn rank(
     let moved = story.iter().filter_map(|t| {
         let (signal, machine) = (t.signal?.signal, place(t)?);
         let (moves, rarity, by_limit) = (t.moves(), t.rarity_peak, t.heads.is_some());
-        let is_hurting = t.calm == 0 && moves == house.table.signal(t.signal?).hurts.into();
-        Some(Moved { signal, moves, at: t.since, machine, rarity, by_limit, is_hurting })
+        // What gives no data any more is not known to hurt.
+        let is_hurting =
+            t.calm == 0 && t.silent_ms(at) <= STALE_MS && moves == house.table.signal(t.signal?).hurts.into();
+        let hurts_since = is_hurting.then_some(t.since);
+        Some(Moved { signal, moves, at: t.since, machine, rarity, by_limit, hurts_since })
     });
     let moved: Vec<Moved> = moved.collect();
     if moved.is_empty() {
@@ -349,10 +355,13 @@ fn rank(
     });
     let places: Vec<Machine> = places.collect();
     let faults = house.table.faults();
+    // How long faults take is said of the packs' own levels.
+    let packs_own = ServiceLevels::default();
     let pace = |fault: usize, machine: usize| {
         let impacts = faults[fault].impact.iter();
         let (entity, name) = &machines[machine];
-        let times = impacts.filter_map(|impact| watches.impact(house, view, (*entity, name), impact));
+        let times =
+            impacts.filter_map(|impact| watches.impact(house, &packs_own, view, (*entity, name), impact));
         Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
     };
     house.signatures.rank(&moved, &places, at, &pace)

@@ -10,7 +10,7 @@ use crate::sample::{Labels, Timestamp};
 const NAMED: usize = 3;
 
 /// Faults named where none stands out.
-const HYPOTHESES: usize = 2;
+const CAUSES: usize = 2;
 
 /// Labels that say where a series is scraped and not what it measures.
 const PLACE: [&str; 4] = ["host", "instance", "job", "node"];
@@ -31,8 +31,8 @@ pub(super) fn summary(
         text.push_str(&format!("; looks like {} ({:.0} %)", fault.name, probability * 100.0));
     }
     if let Some(p) = &assessment.foreseen.prediction {
-        if fault.is_none() && !assessment.foreseen.is_measured {
-            text.push_str(&format!("; may be {}", likeliest(house, assessment)));
+        if !assessment.foreseen.causes.is_empty() {
+            text.push_str(&format!("; may be {}", causes(house, &assessment.foreseen.causes)));
         }
         let when = if p.impact_at <= at {
             " by now".to_owned()
@@ -48,10 +48,9 @@ pub(super) fn summary(
 }
 
 /// The faults that it may be, of which none stands out: `clamd_stuck (40 %) or slow_lmtp (30 %)`.
-fn likeliest(house: &House, assessment: &Assessment) -> String {
-    let names = assessment.ranked.iter().take(HYPOTHESES).map(|ranked| {
-        let fault = &house.table.faults()[ranked.fault];
-        format!("{} ({:.0} %)", fault.name, 100.0 * ranked.probability)
+fn causes(house: &House, causes: &[(usize, f64)]) -> String {
+    let names = causes.iter().take(CAUSES).map(|(fault, probability)| {
+        format!("{} ({:.0} %)", house.table.faults()[*fault].name, 100.0 * probability)
     });
     names.collect::<Vec<_>>().join(" or ")
 }

@@ -2,9 +2,9 @@
 //! such faults take.
 //!
 //! How long a fault takes is spread evenly over the logarithm of the time; eight of ten lie between the shortest and the
-//! longest that its pack gives. Of several faults that it may be, each counts as it is probable and as it would not have been felt by now:
-//! the forecast is their mixture, and comes where together they are as probable as a fault has to be to be named. A fault
-//! known by nothing but a sign that others show as well has no part in it, unless it is named.
+//! longest that its pack gives. Where no fault stands out, each that it may be counts as it is probable and as it would not
+//! have been felt by now: the forecast is their mixture, and comes where together they are as probable as a fault has to be
+//! to be named. A fault known by nothing but a sign that others show as well has no part in that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::watch::Watches;
 use super::{House, View, explain};
 use crate::predict::limit::TimeToLimit;
 use crate::predict::pack::{Fault, Limit};
+use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::SignalRef;
 use crate::predict::signature::Ranked;
 use crate::sample::Timestamp;
@@ -44,6 +45,8 @@ pub(super) struct Foreseen {
     pub is_measured: bool,
     /// Users feel by now what the named fault does to them.
     pub felt: bool,
+    /// Of which faults it is foretold, where none is named: their places, and how probable each is; the weightiest first.
+    pub causes: Vec<(usize, f64)>,
 }
 
 /// What is to be told of the time to come. Where nothing says when users feel it, when a mover reaches its own limit.
@@ -57,16 +60,16 @@ pub(super) fn foresee(
 ) -> Foreseen {
     let entities: BTreeMap<EntityId, &Arc<str>> = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
     let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
-    let levels = &house.settings.service_levels;
+    let promised = &house.settings.service_levels;
     let impact = named.and_then(|fault| {
         let times = fault.impact.iter().flat_map(|impact| {
             let on = move |(entity, name): (&EntityId, &&Arc<str>)| {
-                Some((watches.impact(house, view, (*entity, name), impact)?, (*name).clone()))
+                Some((watches.impact(house, promised, view, (*entity, name), impact)?, (*name).clone()))
             };
             entities.iter().filter_map(on)
         });
         let (time, entity) = times.min_by_key(|(time, _)| time.at)?;
-        Some((time, levels.felt(house.table, fault, [&*entity])))
+        Some((time, promised.felt(house.table, fault, [&*entity])))
     });
     let felt = impact.as_ref().is_some_and(|(time, _)| time.at <= now);
     let limit = || {
@@ -84,13 +87,26 @@ pub(super) fn foresee(
         what,
     };
     // A limit that is measured says more than how several faults go, and less than how the one does that is named.
-    let typical = || {
-        let (time, fault) = typical(house.table.faults(), ranked, now)?;
-        Some((time, levels.felt(house.table, fault, entities.values().map(|name| &***name))))
-    };
-    let measured = impact.or_else(|| limit().filter(|_| named.is_none() || typical().is_none()));
-    let is_measured = measured.is_some();
-    Foreseen { prediction: measured.or_else(typical).map(told), is_measured, felt }
+    let typical = typical(house.table.faults(), ranked, now);
+    let measured = impact.or_else(|| limit().filter(|_| named.is_none() || typical.is_none()));
+    if let Some(measured) = measured {
+        return Foreseen { prediction: Some(told(measured)), is_measured: true, felt, causes: Vec::new() };
+    }
+    let Some(Typical { time, causes }) = typical else { return Foreseen::default() };
+    // How long a fault takes is told of the pack's own levels, so these are what it says.
+    let what = causes
+        .first()
+        .map(|(fault, _)| ServiceLevels::default().felt(house.table, &house.table.faults()[*fault], []));
+    let causes = if named.is_some() { Vec::new() } else { causes };
+    Foreseen { prediction: what.map(|what| told((time, what))), causes, ..Foreseen::default() }
+}
+
+/// What is foretold by how such faults go.
+#[derive(Clone, Debug)]
+struct Typical {
+    time: TimeToLimit,
+    /// The faults that have part in it and how probable they are, the weightiest first.
+    causes: Vec<(usize, f64)>,
 }
 
 /// How long one fault takes in all, from now on: `from` to `to` seconds after its first sign.
@@ -111,8 +127,10 @@ impl Course {
         let elapsed = now.since(since) as f64 / 1000.0;
         let (from, to) = (shortest.max(elapsed), longest.max(OVERDUE * elapsed));
         // What such faults have mostly hurt by now is hardly one of them.
-        let unfelt = libm::log(longest / from) / libm::log(longest / shortest);
-        let unfelt = if unfelt.is_nan() { OVERDUE_LEAST } else { unfelt.max(OVERDUE_LEAST) };
+        let unfelt = match elapsed > shortest && longest > shortest {
+            true => (libm::log(longest / from) / libm::log(longest / shortest)).max(OVERDUE_LEAST),
+            false => 1.0,
+        };
         Course { share: probability * unfelt, since, from, to }
     }
 
@@ -133,22 +151,25 @@ impl Course {
     }
 }
 
-/// When users feel what it may be, if it goes as such faults go and has not been felt by now, and the likeliest of them.
-fn typical<'f>(faults: &'f [Fault], ranked: &[Ranked], now: Timestamp) -> Option<(TimeToLimit, &'f Fault)> {
-    let is_part = |place: usize, r: &Ranked| r.is_founded || place == 0 && is_named(ranked);
-    let parts = ranked.iter().enumerate().filter(|(place, r)| is_part(*place, r)).filter_map(|(_, r)| {
-        let fault = &faults[r.fault];
-        Some((r, fault, fault.lead_seconds?))
+/// When users feel what it may be, if it goes as such faults go and has not been felt by now.
+fn typical(faults: &[Fault], ranked: &[Ranked], now: Timestamp) -> Option<Typical> {
+    let is_part = |r: &&Ranked| r.is_founded && r.probability >= PART_LEAST;
+    let parts: Vec<&Ranked> = match ranked.first().filter(|_| is_named(ranked)) {
+        Some(named) => vec![named],
+        None => ranked.iter().filter(is_part).collect(),
+    };
+    let courses = parts.into_iter().filter_map(|r| {
+        let course = Course::new(r.probability, r.since, faults[r.fault].lead_seconds?, now);
+        Some((course, (r.fault, r.probability)))
     });
-    let parts: Vec<_> = parts.filter(|(r, ..)| r.probability >= PART_LEAST).collect();
-    if parts.iter().map(|(r, ..)| r.probability).sum::<f64>() < FAULT_PROBABILITY {
+    let mut courses: Vec<(Course, (usize, f64))> = courses.collect();
+    courses.sort_by(|(a, _), (b, _)| b.share.total_cmp(&a.share));
+    let (courses, causes): (Vec<Course>, Vec<(usize, f64)>) = courses.into_iter().unzip();
+    if causes.iter().map(|(_, probability)| probability).sum::<f64>() < FAULT_PROBABILITY {
         return None;
     }
-    let courses: Vec<Course> =
-        parts.iter().map(|(r, _, lead)| Course::new(r.probability, r.since, *lead, now)).collect();
-    let (_, likeliest, _) = parts.first()?;
     let [earliest, at, latest] = QUANTILES.map(|share| quantile(&courses, share, now));
-    Some((TimeToLimit { at, earliest, latest }, *likeliest))
+    Some(Typical { time: TimeToLimit { at, earliest, latest }, causes })
 }
 
 /// The time after `now` by which users feel it with this probability.
@@ -217,9 +238,11 @@ mod tests {
     #[test]
     fn two_faults_mix_as_they_are_probable_and_not_yet_felt() {
         let (fast, slow) = (course(0.5, 0, 1.0, 10.0), course(0.5, 0, 100.0, 1000.0));
-        let [earliest, _, latest] = minutes(&[fast, slow]);
+        let [earliest, middle, latest] = minutes(&[fast, slow]);
         // A fifth of the fast one's way, and four fifths of the slow one's, which begin an eighth before.
         near([earliest, 1.0, latest], [10.0_f64.powf(0.125), 1.0, 100.0 * 10.0_f64.powf(0.875)]);
+        // The fast one is over, or the slow one about to begin.
+        assert!((13.0..75.1).contains(&middle), "{middle}");
         // After 50 minutes it is no fast one, or nearly so.
         let [earliest, middle, _] = minutes(&[course(0.5, 50, 1.0, 10.0), course(0.5, 50, 100.0, 1000.0)]);
         assert!(earliest > 20.0 && middle > 200.0, "{earliest} {middle}");
@@ -237,7 +260,8 @@ mod tests {
             since: NOW,
         };
         let ranked: Vec<Ranked> = parts.iter().map(ranked).collect();
-        typical(table.faults(), &ranked, NOW).map(|(_, fault)| fault.name.clone())
+        let told = typical(table.faults(), &ranked, NOW)?;
+        Some(table.faults()[told.causes[0].0].name.clone())
     }
 
     #[test]
@@ -254,5 +278,27 @@ mod tests {
         );
         assert_eq!(told(&[("slow_lmtp", 0.55, false)]).as_deref(), Some("slow_lmtp"), "it is named");
         assert_eq!(told(&[("node_loss", 0.6, true), ("slow_lmtp", 0.3, true)]), None, "it is felt at once");
+    }
+
+    #[test]
+    fn what_would_have_been_felt_by_now_is_not_foretold() {
+        let table = SignalTable::new(&builtins());
+        let ranked = |name: &str, probability| Ranked {
+            fault: table.faults().iter().position(|fault| fault.name == name).unwrap(),
+            probability,
+            signs: vec![0],
+            is_founded: true,
+            telltale: Vec::new(),
+            root: 0,
+            since: NOW.plus_ms(-10 * 3_600_000),
+        };
+        let told = |scanner| {
+            typical(table.faults(), &[ranked("clamd_stuck", scanner), ranked("heap_leak", 0.2)], NOW).unwrap()
+        };
+        // Ten hours after: no scanner takes that long, and a leak has its time before it.
+        assert_eq!(table.faults()[told(0.45).causes[0].0].name, "heap_leak");
+        let named = told(0.6);
+        assert_eq!(named.causes.len(), 1, "what is named is told of nothing else");
+        assert!(named.time.at.since(NOW) < 5 * 3_600_000);
     }
 }

@@ -93,7 +93,7 @@ fn has_news(before: &Incident, now: &Incident, at: Timestamp, step_ms: i64) -> b
         || prediction_moved(before.prediction.as_ref(), now.prediction.as_ref(), at, step_ms)
 }
 
-/// Worth telling: a quarter of what is left, or a tenth of it where what was told is no longer believed.
+/// Worth telling: something else will hurt, a quarter of what is left, or a tenth of it where what was told is no longer believed.
 fn prediction_moved(
     before: Option<&Prediction>,
     now: Option<&Prediction>,
@@ -106,7 +106,8 @@ fn prediction_moved(
             let moved_ms = now.impact_at.since(before.impact_at).abs();
             let left_ms = before.impact_at.since(at).abs();
             let is_believed = (now.earliest..=now.latest).contains(&before.impact_at);
-            moved_ms > 2 * step_ms && moved_ms > left_ms / if is_believed { 4 } else { 10 }
+            let is_other = now.what != before.what;
+            is_other || moved_ms > 2 * step_ms && moved_ms > left_ms / if is_believed { 4 } else { 10 }
         }
         _ => true,
     }

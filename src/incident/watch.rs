@@ -12,6 +12,7 @@ use crate::detect::Kind;
 use crate::predict::limit::{Known, LimitTracker, TimeToLimit};
 use crate::predict::pack::{Direction, Impact, Limit, Signal};
 use crate::predict::rhythm::Work;
+use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
@@ -187,10 +188,11 @@ impl Watches {
         times.min_by_key(|t| (t.at, t.earliest, t.latest))
     }
 
-    /// When users will feel a fault on an entity by this signal.
+    /// When users will feel a fault on an entity by this signal, by what is good enough for them.
     pub fn impact(
         &self,
         house: &House,
+        levels: &ServiceLevels,
         view: &impl View,
         (entity, name): (EntityId, &str),
         impact: &Impact,
@@ -204,7 +206,7 @@ impl Watches {
             Some(of) => towards.first_of(of, |now| now.expected)?,
             None => 1.0,
         };
-        let reaches = house.settings.service_levels.reaches(house.table, impact, name);
+        let reaches = levels.reaches(house.table, impact, name);
         let reaches = reaches.map(|reaches| reaches * times);
         self.forecast(house, view, entity, house.table.find(&impact.signal)?, reaches)
     }

@@ -424,7 +424,7 @@ fn every_fault_is_known_by_what_one_exporter_shows_of_it() {
                     machine,
                     rarity,
                     by_limit,
-                    is_hurting: true,
+                    hurts_since: Some(at(i)),
                 })
                 .collect();
             let restarted = Some(fault.restart > 0.5);

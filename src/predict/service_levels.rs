@@ -56,23 +56,19 @@ impl ServiceLevels {
         fault: &Fault,
         entities: impl IntoIterator<Item = &'e str> + Clone,
     ) -> String {
-        let mut text = String::new();
-        let mut rest = fault.users.as_str();
-        while let Some((before, after)) = rest.split_once('{') {
-            let Some((level, after)) = after.split_once('}') else { break };
-            text.push_str(before);
-            if let Some(seconds) = self.seconds(table, level, entities.clone()) {
-                text.push_str(&span(seconds));
-            }
-            rest = after;
-        }
-        text + rest
+        let said = pieces(&fault.users).map(|(text, level)| {
+            let seconds = level.and_then(|level| self.seconds(table, level, entities.clone()));
+            text.to_owned() + &seconds.map(span).unwrap_or_default()
+        });
+        said.collect()
     }
 }
 
-/// `10 s`, `15 min`, `4 h`.
+/// `40 ms`, `10 s`, `15 min`, `4 h`.
 fn span(seconds: f64) -> String {
-    if seconds >= 7200.0 {
+    if seconds < 1.0 {
+        format!("{} ms", rounded(1000.0 * seconds))
+    } else if seconds >= 7200.0 {
         format!("{} h", rounded(seconds / 3600.0))
     } else if seconds >= 120.0 {
         format!("{} min", rounded(seconds / 60.0))
@@ -87,9 +83,19 @@ fn rounded(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// The levels that a text names in braces.
-pub(super) fn levels_in(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+/// A text cut after each level that it names in braces; a brace without another stands for itself.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let found = text.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)));
+        let (piece, level, left) = match found {
+            Some((before, (level, after))) => (before, Some(level), Some(after)),
+            None => (text, None, None),
+        };
+        rest = left;
+        Some((piece, level))
+    })
 }
 
 #[cfg(test)]
@@ -144,10 +150,23 @@ mod tests {
     }
 
     #[test]
+    fn a_brace_alone_is_a_brace() {
+        let cut = |text| pieces(text).collect::<Vec<_>>();
+        assert_eq!(cut("over {a}, then {b}"), [("over ", Some("a")), (", then ", Some("b")), ("", None)]);
+        assert_eq!(cut("a { b"), [("a { b", None)]);
+        assert_eq!(cut(""), [("", None)]);
+    }
+
+    #[test]
     fn spans_have_the_unit_that_people_use() {
-        for (seconds, want) in
-            [(2.5, "2.5 s"), (90.0, "90 s"), (900.0, "15 min"), (14_400.0, "4 h"), (9000.0, "2.5 h")]
-        {
+        for (seconds, want) in [
+            (0.04, "40 ms"),
+            (2.5, "2.5 s"),
+            (90.0, "90 s"),
+            (900.0, "15 min"),
+            (14_400.0, "4 h"),
+            (9000.0, "2.5 h"),
+        ] {
             assert_eq!(span(seconds), want);
         }
     }

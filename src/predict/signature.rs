@@ -42,8 +42,8 @@ pub struct Moved {
     pub rarity: f64,
     /// It is known by a forecast, and not by how far it strays.
     pub by_limit: bool,
-    /// It is still off its course, and that way hurts.
-    pub is_hurting: bool,
+    /// Since when it is off its course in the way that hurts, if it still is.
+    pub hurts_since: Option<Timestamp>,
 }
 
 /// A machine of a story.

@@ -159,8 +159,8 @@ impl Signature {
     fn lasts(&self, site: &Site, root: usize) -> f64 {
         let Some(passes_ms) = self.passes_ms else { return 0.0 };
         let lasts = |m: &&Mover| {
-            let moved = &m.moved;
-            moved.is_hurting && site.now.since(moved.at) > passes_ms && site.follows(moved.machine, root)
+            let is_long = m.moved.hurts_since.is_some_and(|since| site.now.since(since) > passes_ms);
+            is_long && site.follows(m.moved.machine, root)
         };
         libm::log(1.0 + site.movers.iter().filter(lasts).map(|m| 1.0 - m.chance).sum::<f64>())
     }
@@ -200,10 +200,12 @@ impl Signature {
         self.signs.iter().filter(move |sign| sign.signal == signal && sign.moves == moves)
     }
 
+    /// Whether it is a sign that tells this fault from others.
     pub fn is_telltale(&self, m: &Moved) -> bool {
         self.signs_of(m).any(|sign| sign.sure >= TELLTALE)
     }
 
+    /// Whether it is a sign that few other faults show.
     pub fn is_its_own(&self, m: &Moved) -> bool {
         self.signs_of(m).any(|sign| sign.own >= OWN_SHARE)
     }

@@ -122,7 +122,7 @@ fn once_each(moved: &[Moved]) -> Vec<Moved> {
         if is_same {
             first.rarity = first.rarity.max(next.rarity);
             first.by_limit |= next.by_limit;
-            first.is_hurting |= next.is_hurting;
+            first.hurts_since = first.hurts_since.into_iter().chain(next.hurts_since).min();
         }
         is_same
     });

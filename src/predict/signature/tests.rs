@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// What strays as never before.
 fn moved(signal: u16, moves: Movement, at: i64, machine: usize) -> Moved {
-    Moved { signal, moves, at: Timestamp(at), machine, rarity: 12.0, by_limit: false, is_hurting: false }
+    Moved { signal, moves, at: Timestamp(at), machine, rarity: 12.0, by_limit: false, hurts_since: None }
 }
 
 /// Ranks what moved, a minute between two signs, with `still` measured and at rest.
@@ -202,7 +202,10 @@ fn what_goes_on_after_a_restart_is_the_deploy() {
     let machine = Machine { measured: names.map(|name| (find(name), 1)).into(), restarted: Some(true) };
     let probability = |fault: &str, minutes: i64| {
         let moved: Vec<Moved> = (0..names.len())
-            .map(|i| Moved { is_hurting: i > 1, ..moved(find(names[i]), moves[i], 0, 0) })
+            .map(|i| Moved {
+                hurts_since: (i > 1).then_some(Timestamp(0)),
+                ..moved(find(names[i]), moves[i], 0, 0)
+            })
             .collect();
         let now = Timestamp(minutes * MINUTE_MS);
         let ranked = Signatures::new(&table).rank(&moved, &[machine.clone()], now, &|_, _| None);

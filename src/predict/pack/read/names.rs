@@ -1,6 +1,6 @@
 //! From the keys as they stand to the parts of a pack: every name must be of something, every number possible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::{Location, Spanned};
 
@@ -13,7 +13,7 @@ use crate::predict::pack::{
     Approval, Evidence, Exported, Extension, Fault, Impact, Level, Limit, Pack, Remedy, Role, Selector,
     Signal, derived_name,
 };
-use crate::predict::service_levels::levels_in;
+use crate::predict::service_levels::pieces;
 use crate::sample::ValueKind;
 
 /// Notice of a limit where the pack asks for none: what a person needs to act.
@@ -31,6 +31,8 @@ pub(super) struct Names<'a> {
     remedies: BTreeSet<&'a str>,
     roles: BTreeSet<&'a str>,
     levels: BTreeSet<&'a str>,
+    /// By signal.
+    units: BTreeMap<&'a str, &'a str>,
     /// Faults of needed packs alone.
     needed_faults: BTreeSet<&'a str>,
 }
@@ -42,12 +44,15 @@ impl<'a> Names<'a> {
         let needed_roles = needed.iter().flat_map(|pack| &pack.roles).map(|role| &role.name);
         let roles = own_roles.chain(needed_roles).chain(needed_signals().map(|s| &s.role));
         let needed_remedies = needed.iter().flat_map(|pack| &pack.remedies).map(|remedy| &remedy.name);
+        let own_units = raw.signals.iter().map(|s| (s.name.value.as_str(), s.unit.as_str()));
+        let needed_units = needed_signals().map(|s| (s.name.as_str(), s.unit.as_str()));
         let needed_levels = needed.iter().flat_map(|pack| &pack.levels).map(|level| &level.name);
         let own_signals = raw.signals.iter().map(|s| &s.name.value);
         Names {
             signals: own_signals.chain(needed_signals().map(|s| &s.name)).map(String::as_str).collect(),
             remedies: raw.remedies.keys().chain(needed_remedies).map(String::as_str).collect(),
             roles: roles.map(String::as_str).collect(),
+            units: own_units.chain(needed_units).collect(),
             levels: raw.service_levels.keys().chain(needed_levels).map(String::as_str).collect(),
             needed_faults: needed.iter().flat_map(|pack| &pack.faults).map(|f| f.name.as_str()).collect(),
         }
@@ -146,7 +151,7 @@ impl<'a> Names<'a> {
             let message = format!("fault `{}` shows in nothing", raw.name.value);
             problems.at(raw.name.referenced, message, "add `evidence`");
         }
-        for level in levels_in(&raw.users.value) {
+        for level in pieces(&raw.users.value).filter_map(|(_, level)| level) {
             self.known_level(level, raw.users.referenced, problems);
         }
         no_conflict(&raw.remedies, &raw.forbidden, problems);
@@ -220,6 +225,11 @@ impl<'a> Names<'a> {
             }
             if let Some(level) = &i.level {
                 self.known_level(&level.value, level.referenced, problems);
+                let unit = self.units.get(i.signal.value.as_str()).copied().unwrap_or("s");
+                if i.times_usual.is_none() && !["s", "ms"].contains(&unit) {
+                    let what = format!("a service level is a time, and `{}` is in {unit}", i.signal.value);
+                    problems.at(level.referenced, what, "take a signal in s or ms, or add `times_usual`");
+                }
                 if i.reaches.is_some() {
                     let what = "`reaches` and `level` stand together".into();
                     problems.at(level.referenced, what, "keep one: both say where users feel it");

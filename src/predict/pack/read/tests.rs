@@ -125,6 +125,8 @@ fn a_service_level_is_one_that_there_is() {
     check("users: mail late", "users: mail over {lat} late", &["19:12: there is no service level `lat`"]);
     check("reaches: 500", "level: lat", &["23:38: there is no service level `lat`"]);
     check("reaches: 500", "reaches: 500, level: late", &["23:52: `reaches` and `level` stand together"]);
+    let what = "23:38: a service level is a time, and `queue` is in messages";
+    check("reaches: 500, times_usual: queue", "level: late", &[what]);
     check("seconds: 600", "seconds: 0", &["28:42: `seconds` is 0"]);
 }
 
