@@ -72,7 +72,7 @@ fn a_broken_pack_is_told_with_its_lines() {
     fs::write(folder.path().join("own.yaml"), broken).unwrap();
     let output = foreshock(&["check", "--pack", "own.yaml"], folder.path());
     assert!(
-        stdout(&output).starts_with("own.yaml:73:19: there is no signal `orders_don`;"),
+        stdout(&output).starts_with("own.yaml:76:19: there is no signal `orders_don`;"),
         "{}",
         stdout(&output)
     );

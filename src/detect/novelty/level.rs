@@ -45,9 +45,10 @@ pub struct Level {
     high: Lanes,
 }
 
-/// `|x|` is compressed, its sign kept.
+/// `|x|` is compressed, its sign kept. Of a lane that stood still for days a distance can be beyond all numbers: the result
+/// is finite.
 fn signed_log(x: f32) -> f32 {
-    libm::copysignf(libm::log1pf(x.abs()), x)
+    libm::copysignf(libm::log1pf(x.abs().min(f32::MAX)), x)
 }
 
 impl Level {
@@ -93,7 +94,7 @@ impl Level {
         self.low[lane] = value.min(middle + (self.low[lane] - middle) * RANGE_KEEP);
         let range = self.high[lane] - self.low[lane];
         let share = if range > 0.0 { deviation / range } else { 0.0 };
-        libm::logf(share.max(SPREAD_MIN))
+        libm::logf(share.clamp(SPREAD_MIN, f32::MAX))
     }
 
     /// The distances of the sample after `samples` earlier ones, `previous` the last of them.
@@ -113,7 +114,8 @@ impl Level {
         }
         if samples > 0.0 && self.rough_long[lane] > 0.0 {
             let ratio = self.rough_short[lane] / self.rough_long[lane];
-            of.roughness = libm::logf(ratio.max(1e-12)).max(CALM_MIN);
+            // A lane that stood still for days is beyond all numbers as rough, once it moves and that isn't learnt.
+            of.roughness = libm::logf(ratio.clamp(1e-12, f32::MAX)).max(CALM_MIN);
         }
         of
     }
@@ -145,5 +147,27 @@ impl Level {
         } else {
             apart * first
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_after_days_of_rest_is_far_and_not_infinitely_so() {
+        let mut level = Level::new();
+        level.seed(0, 0.0);
+        let mut previous = 0.0;
+        for n in 1..60_000 {
+            let value = if n < 300 { (n % 2) as f32 } else { 0.0 };
+            level.meet(0, value, previous, n as f32, true);
+            level.spread(0, value, 0.0);
+            previous = value;
+        }
+        let of = level.meet(0, 1.0, previous, 60_000.0, false);
+        assert!(of.roughness > 30.0 && of.to_median > 30.0 && of.deviations > 30.0, "{of:?}");
+        assert!(of.roughness < 100.0 && of.to_median < 100.0 && of.deviations < 100.0, "{of:?}");
+        assert!(level.spread(0, 1e-30, 1.0).is_finite());
     }
 }

@@ -63,9 +63,12 @@ impl Occupancy {
 
     /// The distance from `value` to the nearest value ever met, as a share of the range of late: 0..=1.
     ///
-    /// `relax` is what of a half range is left after a sample; `samples` have been met so far.
+    /// `relax` is what of a half range is left after a sample; `samples` have been met so far. What is infinite has no place.
     #[inline(always)]
     pub fn gap(&mut self, lane: usize, value: f32, samples: f32, relax: f32) -> f32 {
+        if value.is_infinite() {
+            return 0.0;
+        }
         if self.low[lane].is_nan() {
             (self.low[lane], self.high[lane]) = (value, value);
         }
@@ -88,6 +91,9 @@ impl Occupancy {
     #[inline(always)]
     pub fn insert(&mut self, lane: usize, value: f32) {
         let value = self.within(lane, value, 0.0);
+        if !value.is_finite() {
+            return;
+        }
         if self.width[lane] == 0.0 {
             self.begin(lane, value);
             return;
@@ -96,6 +102,11 @@ impl Occupancy {
         while !(0.0..BINS as f32).contains(&place) {
             self.widen(lane, place < 0.0);
             place = self.place(lane, value);
+            // Wider than all numbers, or of no place: it begins anew.
+            if !(self.width[lane].is_finite() && place.is_finite()) {
+                self.reset(lane);
+                return;
+            }
         }
         set(&mut self.occupied[lane], place);
     }
@@ -221,7 +232,31 @@ mod tests {
         assert!(gap > 0.8, "{gap}");
     }
 
+    #[test]
+    fn what_is_no_number_has_no_place_and_ends_nothing() {
+        let mut map = filled(&[0.0, 1.0]);
+        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -f32::MAX, f32::MIN_POSITIVE, 0.5] {
+            let gap = map.gap(3, value, 99.0, 0.9);
+            assert!((0.0..=1.0).contains(&gap), "{value}: {gap}");
+            map.insert(3, value);
+        }
+        let mut moved = filled(&[0.0, 1.0]);
+        moved.affine(3, 0.0, f32::INFINITY);
+        moved.insert(3, 0.5);
+    }
+
     proptest! {
+        /// It ends, whatever comes.
+        #[test]
+        fn anything_can_be_met(values in prop::collection::vec(any::<f32>(), 1..60)) {
+            let mut map = Occupancy::new();
+            for value in values {
+                let gap = map.gap(3, value, 99.0, 0.99);
+                prop_assert!(gap.is_nan() || (0.0..=1.0).contains(&gap), "{} {}", value, gap);
+                map.insert(3, value);
+            }
+        }
+
         /// Against every bin looked at, one by one.
         #[test]
         fn nearest_equals_a_search(bins in prop::collection::vec(0usize..BINS, 1..20), place in -200f32..400.0) {

@@ -113,3 +113,19 @@ proptest! {
         }
     }
 }
+
+/// After days at rest all that is usual of a lane is too small to divide by: what moves then, while nothing is learnt of an
+/// incident, was infinitely rough, and had no place among what is remembered.
+#[test]
+fn a_lane_that_moves_after_days_of_rest_ends_nothing() {
+    let mut block = Univariate::new(CADENCE_SECONDS, 1);
+    let mut row = Row::default();
+    let (rest, incident, after) = (300, 40_300, 40_340);
+    for n in 0..after + 100 {
+        let value = if (rest..incident).contains(&n) { 0.0 } else { (n % 2) as f32 };
+        let learn = if (incident..after).contains(&n) { Mask::NONE } else { Mask::ALL };
+        block.step(&tick(n), &[[value; CHUNK]], &[Mask::ALL], &[learn], &mut row);
+        assert!(row.surprise[0].iter().all(|surprise| surprise.is_finite()), "{n}");
+        assert!(block.novelty(4).is_finite(), "{n}");
+    }
+}
