@@ -208,7 +208,7 @@ fn what_goes_on_after_a_restart_is_the_deploy() {
             })
             .collect();
         let now = Timestamp(minutes * MINUTE_MS);
-        let ranked = Signatures::new(&table).rank(&moved, &[machine.clone()], now, &|_, _| None);
+        let ranked = Signatures::new(&table).rank(&moved, std::slice::from_ref(&machine), now, &|_, _| None);
         ranked.iter().find(|r| table.faults()[r.fault].name == fault).map_or(0.0, |r| r.probability)
     };
     assert!(probability("mailboxd_restart", 5) > 2.0 * probability("bad_deploy", 5));
