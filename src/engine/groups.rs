@@ -45,7 +45,9 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// Gives a lane a column; a lane that starts anew leaves the one that it had.
     pub(super) fn join(&mut self, entity: EntityId, name: &str, cadence_seconds: u32, lane: LaneRef) {
+        self.leave(lane);
         let groups = self.by_entity.entry((entity, cadence_seconds)).or_default();
         let room = groups.iter_mut().enumerate().find_map(|(i, group)| Some((i, group.relations.join()?)));
         let (index, column) = match room {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Lanes;
 use crate::sample::{CHUNK, Mask, Sample, Timestamp};
 use crate::series::chunk::Chunk;
+pub use crate::series::chunk::X_MAX;
 use crate::series::registry::SeriesId;
 
 /// Lanes of one block.
@@ -197,7 +198,6 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::chunk::X_MAX;
     use proptest::prelude::*;
 
     const CADENCE: u32 = 10;
@@ -344,6 +344,19 @@ mod tests {
         assert!(last.iter().all(|(_, changes)| changes.is_empty()));
         let steps = (last[0].0 - last[1].0).abs().min((last[1].0 - last[2].0).abs());
         assert!((1e-3..=1e3).contains(&steps), "a step of 1 is {steps} in normalised units");
+    }
+
+    #[test]
+    fn a_level_that_moves_by_rounding_alone_starts_anew_once() {
+        let near = 1000.0_f64.next_up();
+        let (block, rows) = follow(1000.0, (0..500).map(|i| if i % 2 == 0 { near } else { 1000.0 }));
+        let anew = rows.iter().flat_map(|(_, changes)| changes);
+        let anew = anew.filter(|change| matches!(change, Change::Joined { .. })).count();
+        // With its first row, and when its scale is known.
+        assert_eq!(anew, 1);
+        let step = rows[499].0 - rows[498].0;
+        assert!((0.1..=4.0).contains(&step.abs()), "{step}");
+        assert_eq!(block.raw(0, rows[498].0), near);
     }
 
     proptest! {

@@ -137,9 +137,14 @@ impl Chunk {
         // Finer than f64 itself nothing can be.
         let new = 1.0 / power_of_two_near(self.stride[i].max(value.abs() * f64::EPSILON));
         let factor = new / old;
-        if shift.abs() > X_MAX || !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor) {
+        if shift.abs() > X_MAX {
             let at = Timestamp(self.at[i]);
             self.start(i, Sample { at, value });
+            return None;
+        }
+        if !(1.0 / FACTOR_MAX..=FACTOR_MAX).contains(&factor) {
+            // With the scale that was seen, not a guess: what moves by rounding alone would start anew for ever.
+            (self.center[i], self.per_scale[i]) = (value, new);
             return None;
         }
         self.center[i] += f64::from(shift) / old;
