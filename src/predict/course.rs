@@ -104,6 +104,10 @@ pub fn course(points: &[(f64, f64)], height: f64) -> Option<Course> {
     let likely = likely.into_iter().map(|(log_weight, way)| (exp(log_weight - likeliest), way));
     let likely: Vec<_> = likely.filter(|(weight, _)| *weight >= WEIGHT_MIN).collect();
     let total: f64 = likely.iter().map(|(weight, _)| weight).sum();
+    // Heights whose squares are beyond f64 say nothing.
+    if likely.is_empty() || !total.is_finite() {
+        return None;
+    }
     let arrive = |(weight, (fits, lane)): &(f64, (&Fits, usize))| {
         let (at, deviation) = seen.arrival(fits, *lane, above);
         let share = weight / total / TENTHS.len() as f64;
@@ -367,6 +371,16 @@ mod tests {
             }
         }
         assert_eq!(grown_since(10.0, 2.0, 9.0), [0.0; BENDS]);
+    }
+
+    #[test]
+    fn heights_beyond_all_squares_say_nothing() {
+        for unit in [5e-324, 1e-165, 1e153, 1e306] {
+            let points: Vec<_> = after_calm(|t| t).iter().map(|(at, height)| (*at, height * unit)).collect();
+            if let Some(course) = course(&points, 200.0 * unit) {
+                assert!(course.quantiles().iter().all(|at| at.is_finite()), "{unit}");
+            }
+        }
     }
 
     #[test]
