@@ -27,6 +27,10 @@ const FALL_DOUBT: u8 = 8;
 /// Doubt at which a counter is one no more.
 const DOUBT_MAX: u8 = 64;
 
+/// From here on a number stands for "none" or "no limit": i64::MAX and its like lie at 9.22e18. Of nanoseconds since 1970
+/// it is the year 2261.
+const ENDLESS: f64 = 9.2e18;
+
 /// Gauges by declaration, counters in truth: openldap_exporter prints cn=monitor so.
 const LYING_GAUGES: [&str; 2] = ["openldap_monitor_counter_object", "openldap_monitor_operation"];
 
@@ -35,7 +39,8 @@ const LYING_GAUGES: [&str; 2] = ["openldap_monitor_counter_object", "openldap_mo
 pub enum Why {
     /// NaN: the source has no value.
     Missing,
-    /// Plus or minus infinity, which no detector could forget.
+    /// Plus or minus infinity, or a number that stands for it: the largest of 64 bits, as of a cgroup without a limit, or
+    /// of f64. No detector could forget it.
     Infinite,
     /// The time of a sample that came before.
     Duplicate,
@@ -170,7 +175,7 @@ impl Cleaner {
         if value.is_nan() {
             return Cleaned::Nothing(Why::Missing);
         }
-        if value.is_infinite() {
+        if value.abs() >= ENDLESS {
             return Cleaned::Nothing(Why::Infinite);
         }
         let before = self.last.replace(sample);
@@ -295,8 +300,15 @@ mod tests {
         check(
             "load1",
             ValueKind::Gauge,
-            [f64::NAN, f64::NEG_INFINITY],
-            [Nothing(Why::Missing), Nothing(Why::Infinite)],
+            [f64::NAN, f64::NEG_INFINITY, 1e18],
+            [Nothing(Why::Missing), Nothing(Why::Infinite), Value(1e18)],
+        );
+        // Memory without a limit, as three kernels and a Java print it.
+        check(
+            "limit_bytes",
+            ValueKind::Gauge,
+            [9_223_372_036_854_771_712.0, i64::MAX as f64, u64::MAX as f64, f64::MAX],
+            [Nothing(Why::Infinite); 4],
         );
     }
 
