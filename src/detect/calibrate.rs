@@ -17,6 +17,8 @@ use crate::kernel::tail::SURPRISE_MAX;
 /// The surprise at the threshold: one row in a thousand.
 pub const THRESHOLD_SURPRISE: f64 = 3.0;
 const THRESHOLD_PASSED: f64 = 0.001;
+/// It never sinks below: where nothing ever moves, the least move would be far beyond it, or none at all.
+const THRESHOLD_MIN: f64 = 1.0;
 /// A decade above the threshold is at least so wide.
 const DECADE_MIN: f64 = 1.0;
 /// Where the threshold begins, beyond half of what is passed once in a hundred rows, and by how much it is raised.
@@ -67,11 +69,12 @@ impl Calibration {
             self.begin_seconds = seconds;
         }
         self.rows += 1;
-        let threshold = QUANTILE_WEIGHT * self.quantile + self.correction;
+        let sunk = QUANTILE_WEIGHT * self.quantile + self.correction;
+        let threshold = sunk.max(THRESHOLD_MIN);
         let decade = (threshold - self.quantile).max(DECADE_MIN);
         let above = energy.now / threshold;
         if learn {
-            self.learn(seconds, energy.now, above);
+            self.learn(seconds, energy.now, above, sunk > THRESHOLD_MIN);
         }
         if self.rows <= WARM_ROWS {
             return 0.0;
@@ -84,7 +87,7 @@ impl Calibration {
         surprise.min(f64::from(SURPRISE_MAX)) as f32
     }
 
-    fn learn(&mut self, seconds: f64, energy: f64, above: f64) {
+    fn learn(&mut self, seconds: f64, energy: f64, above: f64, sinks: bool) {
         self.run = if above >= 1.0 { self.run.saturating_add(1) } else { self.run.saturating_sub(1) };
         if seconds - self.begin_seconds < WARM_SECONDS {
             return;
@@ -96,7 +99,7 @@ impl Calibration {
             self.quantile += QUANTILE_STEP * (1.0 - QUANTILE_PASSED);
         }
         if above < 1.0 {
-            self.correction -= CORRECTION_STEP * THRESHOLD_PASSED;
+            self.correction -= if sinks { CORRECTION_STEP * THRESHOLD_PASSED } else { 0.0 };
         } else if teaches && above < FAR {
             self.correction += CORRECTION_STEP;
         }
@@ -126,6 +129,17 @@ mod tests {
         };
         let surprises = (0..rows).map(row).collect();
         (calibration, surprises)
+    }
+
+    #[test]
+    fn an_entity_that_rested_for_weeks_is_seen_when_it_moves() {
+        let mut calibration = Calibration::new(false);
+        let mut last = |energies: f64, from: u32, rows: u32| {
+            let row = |n| calibration.surprise(f64::from(n) * MINUTE, energy(energies), true);
+            (from..from + rows).map(row).last().unwrap()
+        };
+        assert!(last(0.0, 0, 30 * 1440) < 1.0);
+        assert!((3.0..8.0).contains(&last(5.0, 30 * 1440, 1)));
     }
 
     #[test]
