@@ -34,6 +34,8 @@ const MEAN_SECONDS: f32 = 12.0 * 3600.0;
 const SMOOTH: f32 = 0.25;
 /// A residual enters what is learnt as at most this many deviations.
 const WINSOR: f32 = 4.0;
+/// Habits and errors as large as a lane may be: their squares are finite.
+const SIZE_MAX: f32 = 1e15;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Chunk {
@@ -75,7 +77,8 @@ struct Expected {
 #[inline(always)]
 fn trust(week: Usual, usual: f32) -> f32 {
     let visits = f32::from(week.visits);
-    let square = week.value * week.value * visits;
+    let (value, usual) = (week.value.clamp(-SIZE_MAX, SIZE_MAX), usual.min(SIZE_MAX));
+    let square = value * value * visits;
     let by_size = square / (square + usual * usual).max(f32::MIN_POSITIVE);
     by_size * (1.0 - TRUST_LEFT[usize::from(week.visits).min(TRUST_LEFT.len() - 1)])
 }
@@ -224,5 +227,20 @@ impl Seasonal {
         chunk.smooth[lane] *= factor;
         chunk.usual.affine(lane, factor);
         chunk.usual_smooth.affine(lane, factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_habit_beyond_all_squares_is_believed_or_not_and_never_nan() {
+        for value in [0.0, 1.0, 1e21, f32::MAX] {
+            for usual in [0.0, 1.0, 1e21, f32::MAX] {
+                let share = trust(Usual { value, low: value, high: value, visits: 3 }, usual);
+                assert!((0.0..=1.0).contains(&share), "{value} {usual}: {share}");
+            }
+        }
     }
 }

@@ -136,6 +136,26 @@ proptest! {
     }
 
     #[test]
+    fn after_any_number_and_any_rest_it_still_scores(
+        seed in any::<u64>(),
+        odd in prop::collection::vec((0..SIGNALS, 0..550usize, prop::num::f64::ANY, 1..20usize), 1..12),
+        rest in 0..500usize,
+    ) {
+        let mut rows = rows(seed);
+        // They stand still for a while, and say what no gauge should.
+        for row in &mut rows[rest.saturating_sub(300)..rest] {
+            row.fill(LEVEL);
+        }
+        for (signal, at, value, times) in odd {
+            rows[at..at + times].iter_mut().for_each(|row| row[signal] = value);
+        }
+        for kind in KINDS {
+            let scores = scores(kind, &rows);
+            prop_assert!(scores.iter().flatten().all(|score| score.is_finite()), "{:?}", kind);
+        }
+    }
+
+    #[test]
     fn signals_in_another_order_have_the_same_scores(seed in any::<u64>()) {
         let rows = rows(seed);
         let mut order: Vec<usize> = (0..SIGNALS).collect();

@@ -15,7 +15,7 @@ use crate::detect::{Band, Detectors, Kind, Tick};
 use crate::kernel::Lanes;
 use crate::kernel::tail::GROWN_SAMPLES;
 use crate::sample::{CHUNK, Mask, Sample, Timestamp};
-use crate::series::block::Change;
+use crate::series::block::{Change, X_MAX};
 use crate::series::head::{Head, HeadLimits, LaneRef, SeriesState};
 use crate::series::registry::{Registry, SeriesId};
 use crate::series::tick::Arrival;
@@ -192,12 +192,13 @@ impl Shard {
         Some(Seen { last: block.last(home.lane), band, surprise, own: self.groups.own(home), state })
     }
 
-    /// Moves what is usual for a series by so much, in its own unit: it is meant to be elsewhere from now on.
+    /// Moves what is usual for a series by so much, in its own unit: it is meant to be elsewhere from now on. No lane goes
+    /// further than `X_MAX`: beyond it nothing that it knows would be left.
     pub(super) fn shift(&mut self, series: SeriesId, by: f64) {
         let Some(home) = self.head.lane_of(series) else { return };
         let block = self.head.block(home.block);
         let by = (by / (block.raw(home.lane, 1.0) - block.raw(home.lane, 0.0))) as f32;
-        if let Some(watch) = self.watches.get_mut(home.block).filter(|_| by.is_finite()) {
+        if let Some(watch) = self.watches.get_mut(home.block).filter(|_| by.abs() <= X_MAX) {
             watch.univariate.affine(home.lane, -by, 1.0);
         }
     }

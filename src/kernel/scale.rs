@@ -22,6 +22,9 @@ const PEAK_FADE: f32 = 0.35;
 const PEAK_GROWTH: f32 = 3.0;
 /// What stands for "infinitely many deviations" where a lane has never erred before.
 const RATIO_MAX: f32 = 1e6;
+/// A size and its square stop here: they stay finite when the unit becomes ever finer.
+const SIZE_MAX: f32 = 1e15;
+const SQUARE_MAX: f32 = 1e30;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
@@ -58,8 +61,8 @@ impl Scale {
 
     /// Follows the normaliser, whose unit became `factor` times as fine.
     pub fn affine(&mut self, lane: usize, factor: f32) {
-        self.mean_square[lane] *= factor * factor;
-        self.peak[lane] *= factor;
+        self.mean_square[lane] = (self.mean_square[lane] * factor * factor).min(SQUARE_MAX);
+        self.peak[lane] = (self.peak[lane] * factor).min(SIZE_MAX);
     }
 }
 
@@ -98,6 +101,20 @@ mod tests {
     /// The definition for errors that nothing cuts: the root of the mean of squares.
     fn oracle(errors: &[f32]) -> f32 {
         (errors.iter().map(|e| f64::from(*e).powi(2)).sum::<f64>() / errors.len() as f64).sqrt() as f32
+    }
+
+    #[test]
+    fn however_fine_the_unit_becomes_it_learns() {
+        let mut state = feed([1.0; 100]);
+        for _ in 0..4 {
+            state.affine(3, (1u64 << 40) as f32);
+        }
+        learn(&mut state, &[1e3; CHUNK], &[1e3; CHUNK], &[1.0; CHUNK], Mask::ALL);
+        assert!(
+            state.mean_square[3] <= SQUARE_MAX && state.value(3).is_finite(),
+            "{:?}",
+            state.mean_square[3]
+        );
     }
 
     proptest! {

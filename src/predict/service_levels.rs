@@ -27,11 +27,11 @@ impl ServiceLevels {
         &self,
         table: &SignalTable,
         level: &str,
-        entities: impl IntoIterator<Item = &'e str>,
+        entities: impl IntoIterator<Item = &'e str> + Clone,
     ) -> Option<f64> {
-        let entities: Vec<&str> = entities.into_iter().collect();
         let is_of = |promise: &&Promise| {
-            promise.entities.is_empty() || promise.entities.iter().any(|e| entities.contains(&e.as_str()))
+            let mut names = entities.clone().into_iter();
+            promise.entities.is_empty() || names.any(|name| promise.entities.iter().any(|e| e == name))
         };
         let promised = self.0.iter().filter(is_of).filter_map(|promise| promise.within.get(level).copied());
         promised.min_by(f64::total_cmp).or_else(|| table.level_seconds(level))

@@ -27,6 +27,8 @@ const WARM_SECONDS: f64 = DAY_SECONDS / 4.0;
 const WINSOR: f64 = 10.0;
 const WINSOR_LEVEL: f64 = 5.0;
 const PROFILE_MAX: f64 = 10.0;
+/// Further out values lie there: the squares of their distances are finite.
+const VALUE_MAX: f64 = 1e150;
 /// Least deviation, as a share of the range ever met.
 const FLOOR: f64 = 0.005;
 const FLOOR_RESIDUAL: f64 = 0.01;
@@ -152,6 +154,7 @@ impl Energies {
         let gains = if learn { gains } else { gains.none() };
         for (signal, &value) in values.iter().enumerate().take(self.last.len()) {
             if value.is_finite() {
+                let value = value.clamp(-VALUE_MAX, VALUE_MAX);
                 let [difference, residual, level] = self.signal(signal, value, place, gains, gap, learn);
                 for (sum, square) in squares.iter_mut().zip([difference, residual, level]) {
                     *sum += square;

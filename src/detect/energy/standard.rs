@@ -48,10 +48,12 @@ impl Standard {
     #[inline]
     pub(super) fn deviations(&mut self, signal: usize, value: f64, gain: f64, settled: bool) -> f64 {
         let mut apart = value - self.mean[signal];
-        let reach = if settled { RANGE_REACH * self.deviation(signal) } else { f64::INFINITY };
-        let met = if reach > 0.0 { self.mean[signal] + apart.clamp(-reach, reach) } else { value };
-        self.low[signal] = self.low[signal].min(met);
-        self.high[signal] = self.high[signal].max(met);
+        if gain > 0.0 {
+            let reach = if settled { RANGE_REACH * self.deviation(signal) } else { f64::INFINITY };
+            let met = if reach > 0.0 { self.mean[signal] + apart.clamp(-reach, reach) } else { value };
+            self.low[signal] = self.low[signal].min(met);
+            self.high[signal] = self.high[signal].max(met);
+        }
         let deviation = self.deviation(signal);
         // A signal that never moved has no deviation; its first move is as odd as can be.
         let deviations =
@@ -62,5 +64,23 @@ impl Standard {
         self.mean[signal] += gain * apart;
         self.variance[signal] = (1.0 - gain) * (self.variance[signal] + gain * apart * apart);
         deviations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_row_changes_nothing() {
+        let mut standard = Standard::new(0.005, 5.0);
+        standard.resize(1);
+        standard.seed(0, 100.0);
+        (0..10).for_each(|n| {
+            standard.deviations(0, f64::from(n), 0.1, false);
+        });
+        let before = standard.clone();
+        standard.deviations(0, 1e9, 0.0, true);
+        assert_eq!(standard, before);
     }
 }
