@@ -1,7 +1,9 @@
 //! What a sample means: a level, a rate, an end, or nothing. Counter resets are handled here.
 //!
 //! A counter becomes its rate a second. After a reset one interval has no rate: the process began
-//! somewhere within it, so any number for it would be an invention.
+//! somewhere within it, so any number for it would be an invention. Nor has an interval far shorter than usual, as between
+//! the last sample of a backfill and the first of a scrape: what happens to fall into a second is no rate of a minute. The
+//! rate is then taken over it and the next.
 //!
 //! What is a counter? Whoever declares one is believed, and so is a name (`_total`, `_count`, `_sum`,
 //! `_bucket`) of an undeclared type. Some exporters declare gauges that only ever rise; those known, and
@@ -26,6 +28,9 @@ const FALL_DOUBT: u8 = 8;
 
 /// Doubt at which a counter is one no more.
 const DOUBT_MAX: u8 = 64;
+
+/// Intervals by which the usual one grows to a longer one.
+const INTERVALS_REMEMBERED: f32 = 8.0;
 
 /// From here on a number stands for "none" or "no limit": i64::MAX and its like lie at 9.22e18. Of nanoseconds since 1970
 /// it is the year 2261.
@@ -52,6 +57,8 @@ pub enum Why {
     Reset,
     /// A counter fell a little: a rounding, not a restart.
     Fall,
+    /// So soon after the sample before that a counter's rate would be chance.
+    Early,
     /// It may be a counter or not.
     Undecided,
     /// It was just found to be a counter, or to be none: what was learnt of it is void.
@@ -59,7 +66,7 @@ pub enum Why {
 }
 
 impl Why {
-    pub const ALL: [Why; 9] = [
+    pub const ALL: [Why; 10] = [
         Why::Missing,
         Why::Infinite,
         Why::Duplicate,
@@ -67,6 +74,7 @@ impl Why {
         Why::First,
         Why::Reset,
         Why::Fall,
+        Why::Early,
         Why::Undecided,
         Why::Turned,
     ];
@@ -81,6 +89,7 @@ impl Why {
             Why::First => "first",
             Why::Reset => "reset",
             Why::Fall => "fall",
+            Why::Early => "early",
             Why::Undecided => "undecided",
             Why::Turned => "turned",
         }
@@ -137,6 +146,8 @@ pub struct Cleaner {
     newest: Timestamp,
     /// The last number as it stood, to take a difference to.
     last: Option<Sample>,
+    /// The usual time between two numbers of a counter; 0 before there is one.
+    usual_ms: f32,
 }
 
 impl Cleaner {
@@ -153,6 +164,7 @@ impl Cleaner {
             doubt: 0,
             newest: Timestamp::MIN,
             last: None,
+            usual_ms: 0.0,
         }
     }
 
@@ -191,6 +203,10 @@ impl Cleaner {
         match (self.nature, before) {
             (Nature::Level, _) => Cleaned::Value(value),
             (Nature::Rate, None) => Cleaned::Nothing(Why::First),
+            (Nature::Rate, Some(before)) if self.is_early(at.since(before.at) as f32) => {
+                self.last = Some(before);
+                Cleaned::Nothing(Why::Early)
+            }
             (Nature::Rate, Some(before)) => self.rate(before, sample),
             (Nature::Undecided, None) => Cleaned::Nothing(Why::Undecided),
             (Nature::Undecided, Some(before)) => self.judge(before.value, value),
@@ -201,6 +217,17 @@ impl Cleaner {
         self.nature = nature;
         self.doubt = 0;
         Cleaned::Nothing(Why::Turned)
+    }
+
+    /// Whether an interval is less than half of the usual one, which shrinks at once and grows by and by: an outage is none.
+    fn is_early(&mut self, interval_ms: f32) -> bool {
+        let usual_ms = if self.usual_ms > 0.0 { self.usual_ms } else { interval_ms };
+        if interval_ms < usual_ms / 2.0 {
+            return true;
+        }
+        let longer_ms = interval_ms.min(2.0 * usual_ms) - usual_ms;
+        self.usual_ms = interval_ms.min(usual_ms + (longer_ms / INTERVALS_REMEMBERED).max(0.0));
+        false
     }
 
     fn rate(&mut self, before: Sample, sample: Sample) -> Cleaned {
@@ -310,6 +337,36 @@ mod tests {
             [9_223_372_036_854_771_712.0, i64::MAX as f64, u64::MAX as f64, f64::MAX],
             [Nothing(Why::Infinite); 4],
         );
+    }
+
+    /// What a counter that rises by 2 a second comes to, with samples so many seconds after each other.
+    fn rates(intervals: &[i64]) -> Vec<Option<f64>> {
+        let mut cleaner = Cleaner::new("requests_total");
+        let mut at = 0;
+        cleaner.push(ValueKind::Counter, Sample { at: Timestamp(0), value: 0.0 });
+        let mut next = |seconds: &i64| {
+            at += seconds;
+            // Mail comes in pairs, at even seconds.
+            let value = (at / 2 * 4) as f64;
+            match cleaner.push(ValueKind::Counter, Sample { at: Timestamp(at * 1000), value }) {
+                Value(rate) => Some(rate),
+                why => {
+                    assert_eq!(why, Nothing(Why::Early));
+                    None
+                }
+            }
+        };
+        intervals.iter().map(&mut next).collect()
+    }
+
+    #[test]
+    fn what_falls_into_a_second_is_no_rate_of_a_minute() {
+        // From a backfill to a scrape.
+        assert_eq!(rates(&[60, 60, 1, 59]), [Some(2.0), Some(2.0), None, Some(2.0)]);
+        // Through an outage; and a pace that becomes four times as fast.
+        assert_eq!(rates(&[60, 3600, 60]), [Some(2.0); 3]);
+        let faster = rates(&[60, 14, 14, 14, 14, 14]);
+        assert_eq!(faster, [Some(2.0), None, None, Some(2.0), None, Some(2.0)], "{faster:?}");
     }
 
     #[test]
