@@ -169,6 +169,7 @@ mod tests {
             host: "mta1".into(),
             hosts: vec!["mta1".into()],
             onset: minute(10),
+            first_change: None,
             impact: Some(minute(40)),
             has_lead: true,
             right: vec!["restart_clamd_then_amavis".into()],

@@ -1,12 +1,13 @@
-//! A cluster whose faults come and go by a plan, and the truth about them: when each began, when users felt it, and that
-//! it was healed some time after.
+//! A cluster whose faults come and go by a plan, and the truth about them: when each began, when it could first be seen,
+//! when users felt it, and that it was healed some time after.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
 use crate::sample::Timestamp;
-use crate::sim::cluster::{Benign, Cluster, Effect, Fault, Felt, Outbreak};
+use crate::sim::cluster::{Benign, Cluster, Effect, Fault, Felt, Outbreak, STEP_SECONDS};
 use crate::sim::truth::{BenignTruth, FaultTruth, Truth};
+use crate::sim::twin::Twin;
 
 /// A fault that is to break out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ struct Watched {
     outbreak: Outbreak,
     felt: Felt,
     truth: FaultTruth,
+    /// From its onset until it is seen.
+    twin: Option<Twin>,
     is_healed: bool,
 }
 
@@ -51,7 +54,7 @@ impl Chronicle {
             let outbreak = draw(planned, &cluster, seed.wrapping_add(place))?;
             let truth = FaultTruth::of(&outbreak, &cluster);
             cluster.inject(outbreak.clone());
-            watched.push(Watched { outbreak, felt: Felt::default(), truth, is_healed: false });
+            watched.push(Watched { outbreak, felt: Felt::default(), truth, twin: None, is_healed: false });
         }
         let heal_after_ms = heal_after_seconds.map(|seconds| (seconds * 1000.0) as i64);
         Ok(Chronicle { cluster, watched, benign: Vec::new(), heal_after_ms })
@@ -59,6 +62,11 @@ impl Chronicle {
 
     /// Moves on by a step of the cluster.
     pub fn step(&mut self) {
+        let until = self.cluster.now().plus_ms((STEP_SECONDS * 1000.0) as i64);
+        let now = self.cluster.now();
+        for watched in self.watched.iter_mut().filter(|w| (now..until).contains(&w.outbreak.at)) {
+            watched.twin = Some(Twin::new(&self.cluster, &watched.outbreak));
+        }
         self.cluster.step();
         let now = self.cluster.now();
         for event in self.cluster.benign_near() {
@@ -66,7 +74,12 @@ impl Chronicle {
                 self.benign.push(event.clone());
             }
         }
+        let mut healed = Vec::new();
         for watched in self.watched.iter_mut().filter(|watched| now > watched.outbreak.at) {
+            if watched.twin.as_mut().is_some_and(|twin| twin.differs(&self.cluster)) {
+                watched.truth.first_change = Some(now);
+                watched.twin = None;
+            }
             if watched.truth.impact.is_none() && !watched.is_healed {
                 watched.truth.impact = watched.felt.look(&self.cluster, &watched.outbreak);
             }
@@ -74,7 +87,11 @@ impl Chronicle {
             if !watched.is_healed && due.is_some_and(|due| now >= due) {
                 watched.is_healed = true;
                 heal(&mut self.cluster, &watched.outbreak);
+                healed.push(watched.outbreak.clone());
             }
+        }
+        for twin in self.watched.iter_mut().filter_map(|watched| watched.twin.as_mut()) {
+            healed.iter().for_each(|outbreak| heal(twin.cluster_mut(), outbreak));
         }
     }
 
@@ -132,7 +149,8 @@ mod tests {
             let truth = chronicle.truth();
             let [told] = &truth.faults[..] else { panic!("{truth:?}") };
             assert_eq!((told.fault.as_str(), told.host.as_str(), told.onset), (fault.name(), host, at));
-            assert!(told.impact.is_some_and(|impact| impact > at), "{told:?}");
+            let (first_change, impact) = (told.first_change.unwrap(), told.impact.unwrap());
+            assert!(at < first_change && first_change < impact, "{told:?}");
             let now = chronicle.cluster.now();
             assert!(chronicle.cluster.outbreaks().iter().all(|outbreak| !outbreak.is_on(now)), "{fault:?}");
             assert!(!truth.benign.is_empty());

@@ -16,4 +16,5 @@ pub mod receiver;
 pub mod server;
 pub mod site;
 pub mod truth;
+pub mod twin;
 pub mod world;

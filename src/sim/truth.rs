@@ -4,7 +4,8 @@
 //!
 //! ```json
 //! {"faults": [{"fault": "clamd_stuck", "host": "mta1.mail.example", "hosts": ["mta1.mail.example"],
-//!              "onset": "2026-03-02T10:00:00Z", "impact": "2026-03-02T10:31:00Z", "has_lead": true,
+//!              "onset": "2026-03-02T10:00:00Z", "first_change": "2026-03-02T10:00:05Z",
+//!              "impact": "2026-03-02T10:31:00Z", "has_lead": true,
 //!              "right": ["restart_clamd_then_amavis"], "wrong": []}],
 //!  "benign": [{"event": "newsletter", "host": null, "from": "…", "until": "…"}]}
 //! ```
@@ -36,6 +37,9 @@ pub struct FaultTruth {
     #[serde(default)]
     pub hosts: Vec<String>,
     pub onset: Timestamp,
+    /// When what the exporters print was first other than without it; `None` where that is not known.
+    #[serde(default)]
+    pub first_change: Option<Timestamp>,
     /// When users felt it; `None` where they never did.
     pub impact: Option<Timestamp>,
     /// Whether it shows before users feel it, by its nature.
@@ -62,7 +66,8 @@ pub struct BenignTruth {
 }
 
 impl FaultTruth {
-    /// Of an outbreak in a simulated cluster; the impact is for who watches to fill in.
+    /// Of an outbreak in a simulated cluster; first change and impact are for who watches to fill
+    /// in.
     pub fn of(outbreak: &Outbreak, cluster: &Cluster) -> Self {
         let about = outbreak.fault.about();
         let names = cluster.names();
@@ -91,6 +96,7 @@ impl FaultTruth {
             host,
             hosts,
             onset: outbreak.at,
+            first_change: None,
             impact: None,
             has_lead: about.has_lead,
             right: list(about.right),

@@ -134,7 +134,8 @@ impl Record {
         println!("{}: {} to {}", path.display(), self.start, chronicle.cluster.now());
         for fault in &truth.faults {
             let felt = fault.impact.map_or("never felt".into(), |impact| format!("felt from {impact}"));
-            println!("{} on {} from {}, {felt}", fault.fault, fault.host, fault.onset);
+            let seen = fault.first_change.map(|at| format!(", to be seen from {at}")).unwrap_or_default();
+            println!("{} on {} from {}{seen}, {felt}", fault.fault, fault.host, fault.onset);
         }
         for planned in planned.iter().filter(|planned| planned.at >= chronicle.cluster.now()) {
             println!("{} at {}: not within the recording", planned.fault.name(), planned.at);

@@ -193,6 +193,13 @@ impl Cluster {
         }
     }
 
+    /// A copy to which one fault does not come.
+    pub fn without(&self, outbreak: &Outbreak) -> Cluster {
+        let mut without = self.clone();
+        without.outbreaks.retain(|other| other != outbreak);
+        without
+    }
+
     /// Moves the cluster on by `STEP_SECONDS`.
     pub fn step(&mut self) {
         let before = self.now;
