@@ -3,7 +3,8 @@
 //! The threshold begins where it lies for servers and services in general and moves with two things that are the
 //! entity's own: the quantile passed once in a hundred rows (Robbins and Monro 1951), half of which counts, and a
 //! correction that is raised whenever the threshold is passed and sinks between, so that in the long run it is passed as
-//! often as it should be, whatever the noise (Angelopoulos, Candes and Tibshirani 2023). Only the first rows of a run
+//! often as it should be, whatever the noise (Angelopoulos, Candes and Tibshirani 2023); seldomer where the least threshold is
+//! passed less. Only the first rows of a run
 //! teach, and only those not far beyond the threshold: a fault is not the new normal because it lasts. From one in a
 //! hundred to one in a thousand is a decade, and beyond it each further one is as wide: the tail of a logarithm is
 //! exponential.
@@ -87,7 +88,7 @@ impl Calibration {
         surprise.min(f64::from(SURPRISE_MAX)) as f32
     }
 
-    fn learn(&mut self, seconds: f64, energy: f64, above: f64, sinks: bool) {
+    fn learn(&mut self, seconds: f64, energy: f64, above: f64, may_sink: bool) {
         self.run = if above >= 1.0 { self.run.saturating_add(1) } else { self.run.saturating_sub(1) };
         if seconds - self.begin_seconds < WARM_SECONDS {
             return;
@@ -99,7 +100,7 @@ impl Calibration {
             self.quantile += QUANTILE_STEP * (1.0 - QUANTILE_PASSED);
         }
         if above < 1.0 {
-            self.correction -= if sinks { CORRECTION_STEP * THRESHOLD_PASSED } else { 0.0 };
+            self.correction -= if may_sink { CORRECTION_STEP * THRESHOLD_PASSED } else { 0.0 };
         } else if teaches && above < FAR {
             self.correction += CORRECTION_STEP;
         }

@@ -203,7 +203,9 @@ impl Cleaner {
         match (self.nature, before) {
             (Nature::Level, _) => Cleaned::Value(value),
             (Nature::Rate, None) => Cleaned::Nothing(Why::First),
-            (Nature::Rate, Some(before)) if self.is_early(at.since(before.at) as f32) => {
+            (Nature::Rate, Some(before))
+                if value >= before.value && self.is_early(at.since(before.at) as f32) =>
+            {
                 self.last = Some(before);
                 Cleaned::Nothing(Why::Early)
             }
@@ -220,9 +222,11 @@ impl Cleaner {
     }
 
     /// Whether an interval is less than half of the usual one, which shrinks at once and grows by and by: an outage is none.
+    /// Each that is makes it doubtful that the usual one still is, or ever was.
     fn is_early(&mut self, interval_ms: f32) -> bool {
         let usual_ms = if self.usual_ms > 0.0 { self.usual_ms } else { interval_ms };
         if interval_ms < usual_ms / 2.0 {
+            self.usual_ms = usual_ms / 2.0;
             return true;
         }
         let longer_ms = interval_ms.min(2.0 * usual_ms) - usual_ms;
@@ -365,8 +369,32 @@ mod tests {
         assert_eq!(rates(&[60, 60, 1, 59]), [Some(2.0), Some(2.0), None, Some(2.0)]);
         // Through an outage; and a pace that becomes four times as fast.
         assert_eq!(rates(&[60, 3600, 60]), [Some(2.0); 3]);
-        let faster = rates(&[60, 14, 14, 14, 14, 14]);
-        assert_eq!(faster, [Some(2.0), None, None, Some(2.0), None, Some(2.0)], "{faster:?}");
+        assert_eq!(rates(&[60, 14, 14, 14]), [Some(2.0), None, Some(2.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn a_first_interval_of_an_hour_silences_a_counter_for_a_minute_and_a_half() {
+        let rates = rates(&[&[3600][..], &[14; 20]].concat());
+        assert_eq!(rates[1..6], [None; 5]);
+        assert_eq!(rates[8..], [Some(2.0); 13]);
+    }
+
+    #[test]
+    fn two_scrapers_that_follow_each_other_are_one_of_both_paces() {
+        let early = rates(&[44, 14].repeat(10)).iter().filter(|rate| rate.is_none()).count();
+        assert_eq!(early, 1);
+        assert_eq!(rates(&[14, 44].repeat(10)), [Some(2.0); 20]);
+    }
+
+    #[test]
+    fn a_counter_that_begins_anew_does_so_however_early() {
+        let mut cleaner = Cleaner::new("requests_total");
+        let mut push = |second: i64, value| {
+            cleaner.push(ValueKind::Counter, Sample { at: Timestamp(second * 1000), value })
+        };
+        push(0, 1000.0);
+        assert_eq!(push(60, 1060.0), Value(1.0));
+        assert_eq!(push(65, 2.0), Nothing(Why::Reset));
     }
 
     #[test]

@@ -138,7 +138,8 @@ impl Head {
         series.heard_seconds = self.active_seconds;
         let sample = Sample { at: arrival.at, value: arrival.value };
         let cleaned = series.cleaner.push(registry.kind(series.id), sample);
-        if cleaned != Cleaned::Gone {
+        // What counts for nothing since it came too soon is no row of the series either.
+        if !matches!(cleaned, Cleaned::Gone | Cleaned::Nothing(Why::Early)) {
             series.cadence.push(arrival.at);
         }
         match (cleaned, series.home) {

@@ -86,6 +86,7 @@ impl Chronicle {
             let due = watched.truth.impact.zip(self.heal_after_ms).map(|(at, ms)| at.plus_ms(ms));
             if !watched.is_healed && due.is_some_and(|due| now >= due) {
                 watched.is_healed = true;
+                watched.twin = None;
                 heal(&mut self.cluster, &watched.outbreak);
                 healed.push(watched.outbreak.clone());
             }

@@ -60,7 +60,9 @@ impl Twin {
         pairs.any(|(place, (&(is_counter, without), &(_, with)))| {
             // Of a counter only what it has counted since.
             let began = self.begin.0.get(place).filter(|_| is_counter).map_or(0.0, |(_, began)| *began);
-            (with - without).abs() > SEEN_SHARE * (without - began).abs()
+            // A reading that is no number any more is seen too.
+            let apart = (with - without).abs();
+            apart.is_nan() || apart > SEEN_SHARE * (without - began).abs()
         })
     }
 

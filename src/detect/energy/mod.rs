@@ -27,7 +27,7 @@ const WARM_SECONDS: f64 = DAY_SECONDS / 4.0;
 const WINSOR: f64 = 10.0;
 const WINSOR_LEVEL: f64 = 5.0;
 const PROFILE_MAX: f64 = 10.0;
-/// Further out values lie there: the squares of their distances are finite.
+/// Values further out count as lying there: the squares of their distances are finite.
 const VALUE_MAX: f64 = 1e150;
 /// Least deviation, as a share of the range ever met.
 const FLOOR: f64 = 0.005;

@@ -188,15 +188,17 @@ impl Cluster {
 
     /// Ends what of this fault goes on, as what comes from outside does by itself.
     pub fn end(&mut self, fault: Fault) {
-        for outbreak in self.outbreaks.iter_mut().filter(|outbreak| outbreak.fault == fault) {
-            outbreak.ended_at.get_or_insert(self.now);
+        let now = self.now;
+        for outbreak in self.outbreaks.iter_mut().filter(|o| o.fault == fault && o.is_on(now)) {
+            outbreak.ended_at = Some(now);
         }
     }
 
     /// A copy to which one fault does not come.
     pub fn without(&self, outbreak: &Outbreak) -> Cluster {
         let mut without = self.clone();
-        without.outbreaks.retain(|other| other != outbreak);
+        let key = |outbreak: &Outbreak| (outbreak.fault, outbreak.host, outbreak.at);
+        without.outbreaks.retain(|other| key(other) != key(outbreak));
         without
     }
 
