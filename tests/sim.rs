@@ -28,6 +28,8 @@ fn a_recording_replays_and_equal_arguments_give_equal_files() {
         (&fault["fault"], &fault["onset"]),
         (&json!("clamd_stuck"), &json!("2026-03-02T09:00:00.000Z"))
     );
+    let (first_change, impact) = (fault["first_change"].as_str(), fault["impact"].as_str());
+    assert!(first_change > fault["onset"].as_str() && first_change < impact, "{fault}");
     assert!(fault["impact"].as_str().is_some_and(|impact| impact > "2026-03-02T09:00:00.000Z"), "{fault}");
     assert!(folder.path().join("a/zmstat/store1.mail.example/mailboxd.csv").is_file());
 
