@@ -4,10 +4,9 @@
 //! entity's own: the quantile passed once in a hundred rows (Robbins and Monro 1951), half of which counts, and a
 //! correction that is raised whenever the threshold is passed and sinks between, so that in the long run it is passed as
 //! often as it should be, whatever the noise (Angelopoulos, Candes and Tibshirani 2023); seldomer where the least threshold is
-//! passed less. Only the first rows of a run
-//! teach, and only those not far beyond the threshold: a fault is not the new normal because it lasts. From one in a
-//! hundred to one in a thousand is a decade, and beyond it each further one is as wide: the tail of a logarithm is
-//! exponential.
+//! passed less. Only the first rows of a run teach, and only those not far beyond the threshold: a fault is not the new
+//! normal because it lasts. From one in a hundred to one in a thousand is a decade, and beyond it each further one is as
+//! wide: the tail of a logarithm is exponential.
 //! Below the threshold a row is as unquantile as the held energy of the last hour says; that never reaches 3.
 
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::profile::{self, Profile, Usual};
 use super::{Past, Tick};
 use crate::kernel::scale::{self, Scale};
-use crate::kernel::{Lanes, gain};
+use crate::kernel::{Lanes, NORMALISED_MAX, gain};
 use crate::sample::{CHUNK, Mask};
 
 const DAY_SECONDS: f64 = 86_400.0;
@@ -34,8 +34,6 @@ const MEAN_SECONDS: f32 = 12.0 * 3600.0;
 const SMOOTH: f32 = 0.25;
 /// A residual enters what is learnt as at most this many deviations.
 const WINSOR: f32 = 4.0;
-/// Habits and errors as large as a lane may be: their squares are finite.
-const SIZE_MAX: f32 = 1e15;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Chunk {
@@ -77,7 +75,7 @@ struct Expected {
 #[inline(always)]
 fn trust(week: Usual, usual: f32) -> f32 {
     let visits = f32::from(week.visits);
-    let (value, usual) = (week.value.clamp(-SIZE_MAX, SIZE_MAX), usual.min(SIZE_MAX));
+    let (value, usual) = (week.value.clamp(-NORMALISED_MAX, NORMALISED_MAX), usual.min(NORMALISED_MAX));
     let square = value * value * visits;
     let by_size = square / (square + usual * usual).max(f32::MIN_POSITIVE);
     by_size * (1.0 - TRUST_LEFT[usize::from(week.visits).min(TRUST_LEFT.len() - 1)])

@@ -11,12 +11,10 @@ use super::novelty::{Novelty, Slots};
 use super::seasonal::{self, Seasonal};
 use super::spread::{self, Spread};
 use super::{Band, Detectors, Kind, Past, Tick};
-use crate::kernel::Lanes;
 use crate::kernel::tail::{self, SURPRISE_MAX, Tail};
+use crate::kernel::{Lanes, NORMALISED_MAX};
 use crate::sample::{CHUNK, Mask};
 
-/// Values are cut here: their squares must not overflow.
-const NORMALISED_MAX: f32 = 1e15;
 /// One in a thousand: the band is what a residual leaves less often.
 const BAND_SURPRISE: f32 = 3.0;
 

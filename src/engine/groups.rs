@@ -160,3 +160,18 @@ fn phase(name: &str, group: usize) -> u64 {
     // The low bits of a product know least of the name.
     hash >> 32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_starts_anew_has_one_column() {
+        let mut groups = Groups::default();
+        let lane = LaneRef { block: 0, lane: 3 };
+        (0..1000).for_each(|_| groups.join(EntityId(1), "mta1", 15, lane));
+        let of_entity = &groups.by_entity[&(EntityId(1), 15)];
+        let columns = of_entity.iter().flat_map(|group| &group.lanes).flatten().count();
+        assert_eq!((of_entity.len(), columns, groups.columns.len()), (1, 1, 1));
+    }
+}

@@ -12,6 +12,9 @@ pub mod tail;
 
 use crate::sample::CHUNK;
 
+/// Values and errors in a lane's unit stop here, so that their squares are finite.
+pub const NORMALISED_MAX: f32 = 1e15;
+
 /// One value for each of 16 lanes.
 pub type Lanes = [f32; CHUNK];
 

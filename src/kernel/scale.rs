@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Lanes, gain};
+use crate::kernel::{Lanes, NORMALISED_MAX, gain};
 use crate::sample::{CHUNK, Mask};
 
 /// An error counts as at most this many deviations.
@@ -22,8 +22,7 @@ const PEAK_FADE: f32 = 0.35;
 const PEAK_GROWTH: f32 = 3.0;
 /// What stands for "infinitely many deviations" where a lane has never erred before.
 const RATIO_MAX: f32 = 1e6;
-/// A size and its square stop here: they stay finite when the unit becomes ever finer.
-const SIZE_MAX: f32 = 1e15;
+/// Of `NORMALISED_MAX`, near enough.
 const SQUARE_MAX: f32 = 1e30;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +61,7 @@ impl Scale {
     /// Follows the normaliser, whose unit became `factor` times as fine.
     pub fn affine(&mut self, lane: usize, factor: f32) {
         self.mean_square[lane] = (self.mean_square[lane] * factor * factor).min(SQUARE_MAX);
-        self.peak[lane] = (self.peak[lane] * factor).min(SIZE_MAX);
+        self.peak[lane] = (self.peak[lane] * factor).min(NORMALISED_MAX);
     }
 }
 

@@ -51,6 +51,12 @@ impl Cadence {
         }
     }
 
+    /// Less than half of the usual interval is none of this series' own, such as that from a backfill to a scrape; 0 while
+    /// learning.
+    pub fn soonest_ms(&self) -> i64 {
+        i64::from(self.learnt_ms / 2)
+    }
+
     /// The cadence in seconds, a multiple of the step that leaves no row empty; `None` while learning.
     pub fn seconds(&self, step_seconds: u32) -> Option<u32> {
         if self.learnt_ms == 0 {

@@ -29,9 +29,6 @@ const FALL_DOUBT: u8 = 8;
 /// Doubt at which a counter is one no more.
 const DOUBT_MAX: u8 = 64;
 
-/// Intervals by which the usual one grows to a longer one.
-const INTERVALS_REMEMBERED: f32 = 8.0;
-
 /// From here on a number stands for "none" or "no limit": i64::MAX and its like lie at 9.22e18. Of nanoseconds since 1970
 /// it is the year 2261.
 const ENDLESS: f64 = 9.2e18;
@@ -146,8 +143,6 @@ pub struct Cleaner {
     newest: Timestamp,
     /// The last number as it stood, to take a difference to.
     last: Option<Sample>,
-    /// The usual time between two numbers of a counter; 0 before there is one.
-    usual_ms: f32,
 }
 
 impl Cleaner {
@@ -164,7 +159,6 @@ impl Cleaner {
             doubt: 0,
             newest: Timestamp::MIN,
             last: None,
-            usual_ms: 0.0,
         }
     }
 
@@ -173,8 +167,9 @@ impl Cleaner {
         self.nature == Nature::Rate
     }
 
-    /// The next sample of the series, with what its source says of its kind.
-    pub fn push(&mut self, kind: ValueKind, sample: Sample) -> Cleaned {
+    /// The next sample of the series, with what its source says of its kind. Of a counter, one that comes sooner than
+    /// `soonest_ms` after the last has no rate of its own.
+    pub fn push(&mut self, kind: ValueKind, sample: Sample, soonest_ms: i64) -> Cleaned {
         let Sample { at, value } = sample;
         if at <= self.newest {
             return Cleaned::Nothing(if at == self.newest { Why::Duplicate } else { Why::Backwards });
@@ -203,9 +198,7 @@ impl Cleaner {
         match (self.nature, before) {
             (Nature::Level, _) => Cleaned::Value(value),
             (Nature::Rate, None) => Cleaned::Nothing(Why::First),
-            (Nature::Rate, Some(before))
-                if value >= before.value && self.is_early(at.since(before.at) as f32) =>
-            {
+            (Nature::Rate, Some(before)) if value >= before.value && at.since(before.at) < soonest_ms => {
                 self.last = Some(before);
                 Cleaned::Nothing(Why::Early)
             }
@@ -219,19 +212,6 @@ impl Cleaner {
         self.nature = nature;
         self.doubt = 0;
         Cleaned::Nothing(Why::Turned)
-    }
-
-    /// Whether an interval is less than half of the usual one, which shrinks at once and grows by and by: an outage is none.
-    /// Each that is makes it doubtful that the usual one still is, or ever was.
-    fn is_early(&mut self, interval_ms: f32) -> bool {
-        let usual_ms = if self.usual_ms > 0.0 { self.usual_ms } else { interval_ms };
-        if interval_ms < usual_ms / 2.0 {
-            self.usual_ms = usual_ms / 2.0;
-            return true;
-        }
-        let longer_ms = interval_ms.min(2.0 * usual_ms) - usual_ms;
-        self.usual_ms = interval_ms.min(usual_ms + (longer_ms / INTERVALS_REMEMBERED).max(0.0));
-        false
     }
 
     fn rate(&mut self, before: Sample, sample: Sample) -> Cleaned {
@@ -280,6 +260,7 @@ fn first_nature(hint: NameHint, kind: ValueKind) -> Nature {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::cadence::Cadence;
     use Cleaned::{Gone, Nothing, Value};
 
     const STEP_MS: i64 = 10_000;
@@ -289,7 +270,7 @@ mod tests {
     fn clean(name: &str, kind: ValueKind, values: impl IntoIterator<Item = f64>) -> Vec<Cleaned> {
         let mut cleaner = Cleaner::new(name);
         let sample = |(i, value)| Sample { at: Timestamp(i as i64 * STEP_MS), value };
-        values.into_iter().enumerate().map(|numbered| cleaner.push(kind, sample(numbered))).collect()
+        values.into_iter().enumerate().map(|numbered| cleaner.push(kind, sample(numbered), 0)).collect()
     }
 
     #[track_caller]
@@ -345,52 +326,44 @@ mod tests {
 
     /// What a counter that rises by 2 a second comes to, with samples so many seconds after each other.
     fn rates(intervals: &[i64]) -> Vec<Option<f64>> {
-        let mut cleaner = Cleaner::new("requests_total");
+        let (mut cleaner, mut cadence) = (Cleaner::new("requests_total"), Cadence::default());
         let mut at = 0;
-        cleaner.push(ValueKind::Counter, Sample { at: Timestamp(0), value: 0.0 });
         let mut next = |seconds: &i64| {
             at += seconds;
-            // Mail comes in pairs, at even seconds.
-            let value = (at / 2 * 4) as f64;
-            match cleaner.push(ValueKind::Counter, Sample { at: Timestamp(at * 1000), value }) {
+            let sample = Sample { at: Timestamp(at * 1000), value: (2 * at) as f64 };
+            let cleaned = cleaner.push(ValueKind::Counter, sample, cadence.soonest_ms());
+            cadence.push(sample.at);
+            match cleaned {
                 Value(rate) => Some(rate),
                 why => {
-                    assert_eq!(why, Nothing(Why::Early));
+                    assert!(matches!(why, Nothing(Why::Early | Why::First)), "{why:?}");
                     None
                 }
             }
         };
-        intervals.iter().map(&mut next).collect()
+        [0].iter().chain(intervals).map(&mut next).skip(1).collect()
     }
 
     #[test]
     fn what_falls_into_a_second_is_no_rate_of_a_minute() {
-        // From a backfill to a scrape.
-        assert_eq!(rates(&[60, 60, 1, 59]), [Some(2.0), Some(2.0), None, Some(2.0)]);
-        // Through an outage; and a pace that becomes four times as fast.
-        assert_eq!(rates(&[60, 3600, 60]), [Some(2.0); 3]);
-        assert_eq!(rates(&[60, 14, 14, 14]), [Some(2.0), None, Some(2.0), Some(2.0)]);
-    }
-
-    #[test]
-    fn a_first_interval_of_an_hour_silences_a_counter_for_a_minute_and_a_half() {
-        let rates = rates(&[&[3600][..], &[14; 20]].concat());
-        assert_eq!(rates[1..6], [None; 5]);
-        assert_eq!(rates[8..], [Some(2.0); 13]);
-    }
-
-    #[test]
-    fn two_scrapers_that_follow_each_other_are_one_of_both_paces() {
-        let early = rates(&[44, 14].repeat(10)).iter().filter(|rate| rate.is_none()).count();
-        assert_eq!(early, 1);
-        assert_eq!(rates(&[14, 44].repeat(10)), [Some(2.0); 20]);
+        // From a backfill to a scrape, and on.
+        let seam = rates(&[60, 60, 60, 60, 1, 60, 60]);
+        assert_eq!(seam, [[Some(2.0); 4].as_slice(), &[None], &[Some(2.0); 2]].concat());
+        // Through an outage.
+        assert_eq!(rates(&[60, 60, 60, 60, 3600, 60]), [Some(2.0); 6]);
+        // A sender that becomes four times as fast is heard at each sample once that is its cadence.
+        let faster = rates(&[[60; 8], [15; 8], [15; 8]].concat());
+        assert_eq!(faster[8..12], [None, Some(2.0), None, Some(2.0)]);
+        assert_eq!(faster[16..], [Some(2.0); 8]);
+        // Two scrapers that follow each other.
+        assert_eq!(rates(&[45, 15].repeat(10)), [Some(2.0); 20]);
     }
 
     #[test]
     fn a_counter_that_begins_anew_does_so_however_early() {
         let mut cleaner = Cleaner::new("requests_total");
         let mut push = |second: i64, value| {
-            cleaner.push(ValueKind::Counter, Sample { at: Timestamp(second * 1000), value })
+            cleaner.push(ValueKind::Counter, Sample { at: Timestamp(second * 1000), value }, 30_000)
         };
         push(0, 1000.0);
         assert_eq!(push(60, 1060.0), Value(1.0));
@@ -410,7 +383,7 @@ mod tests {
     #[test]
     fn time_only_goes_forward() {
         let mut cleaner = Cleaner::new("load1");
-        let mut push = |ms, value| cleaner.push(ValueKind::Gauge, Sample { at: Timestamp(ms), value });
+        let mut push = |ms, value| cleaner.push(ValueKind::Gauge, Sample { at: Timestamp(ms), value }, 0);
         assert_eq!(push(10, 1.0), Value(1.0));
         assert_eq!(push(10, 2.0), Nothing(Why::Duplicate));
         assert_eq!(push(9, STALE), Nothing(Why::Backwards));
@@ -472,8 +445,9 @@ mod tests {
     #[test]
     fn a_type_that_is_learnt_late_is_heeded() {
         let mut cleaner = Cleaner::new("ops");
-        let mut push =
-            |kind, i: i64| cleaner.push(kind, Sample { at: Timestamp(i * STEP_MS), value: i as f64 * 10.0 });
+        let mut push = |kind, i: i64| {
+            cleaner.push(kind, Sample { at: Timestamp(i * STEP_MS), value: i as f64 * 10.0 }, 0)
+        };
         assert_eq!(push(ValueKind::Unknown, 0), Nothing(Why::Undecided));
         assert_eq!(push(ValueKind::Counter, 1), Nothing(Why::Turned));
         assert_eq!(push(ValueKind::Counter, 2), Value(1.0));

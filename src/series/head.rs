@@ -137,9 +137,8 @@ impl Head {
         let series = &mut self.series[place];
         series.heard_seconds = self.active_seconds;
         let sample = Sample { at: arrival.at, value: arrival.value };
-        let cleaned = series.cleaner.push(registry.kind(series.id), sample);
-        // What counts for nothing since it came too soon is no row of the series either.
-        if !matches!(cleaned, Cleaned::Gone | Cleaned::Nothing(Why::Early)) {
+        let cleaned = series.cleaner.push(registry.kind(series.id), sample, series.cadence.soonest_ms());
+        if cleaned != Cleaned::Gone {
             series.cadence.push(arrival.at);
         }
         match (cleaned, series.home) {

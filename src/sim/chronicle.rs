@@ -62,9 +62,9 @@ impl Chronicle {
 
     /// Moves on by a step of the cluster.
     pub fn step(&mut self) {
-        let until = self.cluster.now().plus_ms((STEP_SECONDS * 1000.0) as i64);
-        let now = self.cluster.now();
-        for watched in self.watched.iter_mut().filter(|w| (now..until).contains(&w.outbreak.at)) {
+        let before = self.cluster.now();
+        let until = before.plus_ms((STEP_SECONDS * 1000.0) as i64);
+        for watched in self.watched.iter_mut().filter(|w| (before..until).contains(&w.outbreak.at)) {
             watched.twin = Some(Twin::new(&self.cluster, &watched.outbreak));
         }
         self.cluster.step();

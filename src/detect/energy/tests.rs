@@ -62,6 +62,18 @@ fn the_unit_does_not_matter_and_a_constant_has_no_energy() {
 }
 
 #[test]
+fn the_largest_numbers_leave_an_energy_that_still_moves() {
+    let energies = energies_of(2, 900, |n, s, z| match (n, s) {
+        (30, 1) => f64::MAX,
+        (40, 1) => f64::MIN,
+        (880.., 0) => z + 60.0,
+        _ => z,
+    });
+    assert!(energies.iter().all(|energy| energy.now.is_finite() && energy.held.is_finite()));
+    assert!(energies[880].now > energies[879].now + 1.0, "{:?}", &energies[878..882]);
+}
+
+#[test]
 fn a_missing_signal_is_no_evidence_and_what_is_not_learnt_changes_nothing_usual() {
     let energies = energies_of(2, 900, |n, s, z| if s == 1 && n > 500 { f64::NAN } else { z });
     assert!(most(&energies[501..]) < 6.0);
