@@ -61,7 +61,7 @@ fn a_pack_of_ones_own_is_valid_and_says_what_depends_on_what() {
     assert!(table.depends_on("shop", "postgres") && !table.depends_on("postgres", "shop"));
     let folder = tempfile::tempdir().unwrap();
     let output = foreshock(&["check", "--pack", SHOP], folder.path());
-    assert_eq!(stdout(&output), format!("{SHOP} is valid: pack shop, 7 signals, 2 faults\n"));
+    assert_eq!(stdout(&output), format!("{SHOP} is valid: pack shop, 9 signals, 2 faults\n"));
     assert!(output.status.success());
 }
 
@@ -72,7 +72,7 @@ fn a_broken_pack_is_told_with_its_lines() {
     fs::write(folder.path().join("own.yaml"), broken).unwrap();
     let output = foreshock(&["check", "--pack", "own.yaml"], folder.path());
     assert!(
-        stdout(&output).starts_with("own.yaml:76:19: there is no signal `orders_don`;"),
+        stdout(&output).starts_with("own.yaml:89:19: there is no signal `orders_don`;"),
         "{}",
         stdout(&output)
     );
@@ -80,6 +80,25 @@ fn a_broken_pack_is_told_with_its_lines() {
     let output = foreshock(&["check", "--pack", "missing.yaml"], folder.path());
     assert!(stdout(&output).starts_with("missing.yaml:1:1: cannot read the pack missing.yaml"));
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A hostile pack says at its end what must be told: a line `#! line:column: what; mend` for each problem.
+#[test]
+fn every_hostile_pack_is_refused_with_all_its_problems() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile/packs");
+    let mut files = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let text = fs::read_to_string(folder.join(&file)).unwrap();
+        let want =
+            text.lines().filter_map(|line| line.strip_prefix("#! ")).map(|told| format!("{file}:{told}"));
+        let want: Vec<String> = want.collect();
+        let output = foreshock(&["check", "--pack", &file], &folder);
+        assert_eq!(stdout(&output).lines().collect::<Vec<_>>(), want, "{file}");
+        assert!(output.status.code() == Some(2) && !want.is_empty(), "{file}");
+        files += 1;
+    }
+    assert!(files > 0, "no hostile pack found");
 }
 
 #[test]
@@ -92,7 +111,7 @@ fn explain_tells_what_a_recording_lets_be_seen() {
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "6 of 7 series have a meaning",
-        "pack shop: 5 of 7 signals found",
+        "pack shop: 5 of 9 signals found",
         "missing: page_errors, orders_done",
         "3 of 5 signs: can be recognised; missing: page_errors, cpu_user",
         "1 of 2 signs: seen by one sign, and not told from others; missing: orders_done",

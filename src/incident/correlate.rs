@@ -12,6 +12,7 @@ use super::case::Case;
 use super::mover::Track;
 use super::watch::Watches;
 use super::{Finding, House};
+use crate::predict::pack::ANY_MACHINE;
 use crate::predict::signature::Roles;
 use crate::sample::Timestamp;
 use crate::series::registry::EntityId;
@@ -19,8 +20,6 @@ use crate::series::registry::EntityId;
 /// Movers of one incident begin within this of each other, or within so many steps.
 const WINDOW_MS: i64 = 600_000;
 const WINDOW_STEPS: i64 = 20;
-/// The role of machines in general: sharing it links nothing.
-const ANY_MACHINE: &str = "host";
 /// Real cases that are compared with each other at one tick.
 const COMPARED_MAX: usize = 64;
 

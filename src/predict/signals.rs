@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::law::Law;
 use super::pack::{Exported, Fault, Pack, Signal, derived_name, with_needed};
 use crate::sample::Labels;
 
@@ -25,6 +26,10 @@ pub struct SignalTable {
     by_metric: FxHashMap<String, Vec<SignalRef>>,
     /// The metric that is derived of a signal, by the place of that signal.
     derived: BTreeMap<u16, String>,
+    /// What is unaccounted for on a machine, and by which signals.
+    laws: Vec<Law>,
+    /// By the place of a signal: whether something is derived of it.
+    is_source: Vec<bool>,
     /// The roles on which a role depends directly.
     depends: BTreeMap<String, BTreeSet<String>>,
     /// The role of the machines on which a remedy acts.
@@ -68,6 +73,13 @@ impl SignalTable {
             .iter()
             .filter_map(|signal| Some((table.find(signal.behind.as_deref()?)?, derived_name(&signal.name))));
         table.derived = derived.collect();
+        let laws = (0..).zip(&table.signals);
+        table.laws =
+            laws.filter_map(|(place, signal)| Law::new(place, signal, |name| table.find(name))).collect();
+        let is_source = |place| {
+            table.derived.contains_key(&place) || table.laws.iter().any(|law| law.side(place).is_some())
+        };
+        table.is_source = (0..).zip(&table.signals).map(|(place, _)| is_source(place)).collect();
         for extension in packs.iter().rev().flat_map(|pack| &pack.extends) {
             if let Some(fault) = table.faults.iter_mut().find(|fault| fault.name == extension.fault) {
                 extension.apply(fault);
@@ -112,6 +124,16 @@ impl SignalTable {
     /// The metric that is derived of this signal, where one is.
     pub fn derived_from(&self, signal: u16) -> Option<&str> {
         self.derived.get(&signal).map(String::as_str)
+    }
+
+    /// The laws that say what is unaccounted for.
+    pub fn laws(&self) -> &[Law] {
+        &self.laws
+    }
+
+    /// Whether something is derived of this signal.
+    pub fn is_source(&self, signal: SignalRef) -> bool {
+        self.is_source[usize::from(signal.signal)]
     }
 
     /// The role of the machines on which a remedy acts; `None` where it acts on any.

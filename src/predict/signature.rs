@@ -21,14 +21,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use likelihood::WRONG_PACE_MOST;
 use site::Site;
 
-use super::pack::{Fault, Lead, Movement};
+use super::pack::{ANY_MACHINE, Fault, Lead, Movement};
 use super::signals::SignalTable;
 use crate::sample::Timestamp;
 
 /// Weight of "none of them" beside faults of prior 1.
 const UNKNOWN_PRIOR: f64 = 1.0;
-/// The role of machines in general.
-const ANY_MACHINE: &str = "host";
 
 /// A signal that left its usual course, and when it did first.
 #[derive(Clone, Copy, Debug, PartialEq)]

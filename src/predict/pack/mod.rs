@@ -3,16 +3,21 @@
 //! Packs are the YAML files of `models/`; `read` is their schema and finds every problem in one. Domain
 //! knowledge lives there, not in code: a new kind of system to watch is one more file.
 
+mod balance;
 mod builtin;
 mod needs;
 mod read;
 mod selector;
 
+pub use balance::{Balance, Side, rate};
 pub use builtin::{BUILTIN_NAMES, builtin, builtins};
 pub use needs::with_needed;
 pub use selector::{Selector, SelectorError, vector};
 
 use crate::sample::ValueKind;
+
+/// The role of machines in general: any has it, and sharing it links nothing.
+pub const ANY_MACHINE: &str = "host";
 
 /// One file of `models/`, checked: every name that a part of it refers to exists.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +98,15 @@ pub struct Signal {
     pub from: Vec<Exported>,
     /// It is how far a machine is behind the newest of this signal on all machines.
     pub behind: Option<String>,
+    /// It is how much this law leaves unaccounted for, on each machine that has all its parts.
+    pub balance: Option<Balance>,
+}
+
+impl Signal {
+    /// Whether its series are made here, of those of other signals.
+    pub fn is_derived(&self) -> bool {
+        self.behind.is_some() || self.balance.is_some()
+    }
 }
 
 /// The metric name of the series that are made for a derived signal.

@@ -27,6 +27,11 @@
 //!       - { select: x_seconds, unit: s, times: 1000, kind: gauge }
 //!   - name: ldap_behind
 //!     behind: ldap_change         # in place of `from`: how far a machine is behind the newest of that signal
+//!   - name: mta_unaccounted
+//!     balance:                    # in place of `from`: what of that which comes has not gone and is not held either
+//!       comes: [mta_received]     # rates of what comes in and of what leaves the same machine
+//!       goes: [mta_delivered]
+//!       stays: [mta_queue_active] # how much is held; may be left out where nothing is
 //! service_levels:                # what is good enough for users, where the operator promised nothing else
 //!   outside: { about: mail to others has left, seconds: 14400 }
 //! faults:
@@ -57,6 +62,7 @@
 //!     forbidden: []
 //! ```
 
+mod balance;
 mod names;
 mod raw;
 

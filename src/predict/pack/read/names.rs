@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_saphyr::{Location, Spanned};
 
 use super::Problems;
+use super::balance::Known;
 use super::raw::{
-    RawEvidence, RawExported, RawExtension, RawFault, RawFullRemedy, RawImpact, RawKind, RawLevel, RawLimit,
-    RawPack, RawRemedy, RawRole, RawShare, RawSignal,
+    RawEvidence, RawExported, RawExtension, RawFault, RawFullRemedy, RawImpact, RawLevel, RawLimit, RawPack,
+    RawRemedy, RawRole, RawShare, RawSignal,
 };
 use crate::predict::pack::{
     Approval, Evidence, Exported, Extension, Fault, Impact, Level, Limit, Pack, Remedy, Role, Selector,
@@ -27,12 +28,10 @@ const MINUTES_MAX: f64 = 525_600.0;
 
 /// The names that the parts of a pack may refer to: its own and those of the packs that it needs.
 pub(super) struct Names<'a> {
-    signals: BTreeSet<&'a str>,
+    pub signals: BTreeMap<&'a str, Known<'a>>,
     remedies: BTreeSet<&'a str>,
     roles: BTreeSet<&'a str>,
     levels: BTreeSet<&'a str>,
-    /// By signal.
-    units: BTreeMap<&'a str, &'a str>,
     /// Faults of needed packs alone.
     needed_faults: BTreeSet<&'a str>,
 }
@@ -44,15 +43,14 @@ impl<'a> Names<'a> {
         let needed_roles = needed.iter().flat_map(|pack| &pack.roles).map(|role| &role.name);
         let roles = own_roles.chain(needed_roles).chain(needed_signals().map(|s| &s.role));
         let needed_remedies = needed.iter().flat_map(|pack| &pack.remedies).map(|remedy| &remedy.name);
-        let own_units = raw.signals.iter().map(|s| (s.name.value.as_str(), s.unit.as_str()));
-        let needed_units = needed_signals().map(|s| (s.name.as_str(), s.unit.as_str()));
         let needed_levels = needed.iter().flat_map(|pack| &pack.levels).map(|level| &level.name);
-        let own_signals = raw.signals.iter().map(|s| &s.name.value);
+        // What a pack says of a name counts before what those say that it needs.
+        let known = needed.iter().rev().flat_map(|pack| &pack.signals).map(|s| (s.name.as_str(), s.into()));
+        let own_known = raw.signals.iter().map(|s| (s.name.value.as_str(), s.into()));
         Names {
-            signals: own_signals.chain(needed_signals().map(|s| &s.name)).map(String::as_str).collect(),
+            signals: known.chain(own_known).collect(),
             remedies: raw.remedies.keys().chain(needed_remedies).map(String::as_str).collect(),
             roles: roles.map(String::as_str).collect(),
-            units: own_units.chain(needed_units).collect(),
             levels: raw.service_levels.keys().chain(needed_levels).map(String::as_str).collect(),
             needed_faults: needed.iter().flat_map(|pack| &pack.faults).map(|f| f.name.as_str()).collect(),
         }
@@ -103,13 +101,15 @@ impl<'a> Names<'a> {
     pub fn signal(&self, raw: &RawSignal, problems: &mut Problems) -> Signal {
         let notice_hours =
             positive("notice_hours", &raw.notice_hours, f64::MAX, problems).unwrap_or(NOTICE_HOURS);
-        if raw.from.is_empty() && raw.behind.is_none() {
+        if raw.from.is_empty() && !raw.is_derived() {
             let message = format!("signal `{}` comes from nowhere", raw.name.value);
-            problems.at(raw.name.referenced, message, "add a selector to `from`, or `behind`");
+            problems.at(raw.name.referenced, message, "add a selector to `from`, or `behind` or `balance`");
         }
         let mut from: Vec<Exported> = raw.from.iter().filter_map(|from| exported(from, problems)).collect();
         if let Some(behind) = &raw.behind {
             self.known_signal(&behind.value, behind.referenced, problems);
+        }
+        if raw.is_derived() {
             from.extend(derived(&raw.name.value));
         }
         for other in raw.unless.iter().chain(&raw.grows_with) {
@@ -127,6 +127,7 @@ impl<'a> Names<'a> {
             notice_seconds: notice_hours * 3600.0,
             from,
             behind: raw.behind.as_ref().map(|behind| behind.value.clone()),
+            balance: raw.balance.as_ref().map(|balance| self.balance(raw, balance, problems)),
         }
     }
 
@@ -225,7 +226,7 @@ impl<'a> Names<'a> {
             }
             if let Some(level) = &i.level {
                 self.known_level(&level.value, level.referenced, problems);
-                let unit = self.units.get(i.signal.value.as_str()).copied().unwrap_or("s");
+                let unit = self.signals.get(i.signal.value.as_str()).map_or("s", |known| known.unit);
                 if i.times_usual.is_none() && !["s", "ms"].contains(&unit) {
                     let what = format!("a service level is a time, and `{}` is in {unit}", i.signal.value);
                     problems.at(level.referenced, what, "take a signal in s or ms, or add `times_usual`");
@@ -247,8 +248,8 @@ impl<'a> Names<'a> {
         read.collect()
     }
 
-    fn known_signal(&self, name: &str, place: Location, problems: &mut Problems) {
-        if !self.signals.contains(name) {
+    pub(super) fn known_signal(&self, name: &str, place: Location, problems: &mut Problems) {
+        if !self.signals.contains_key(name) {
             let mend = "add it under `signals`, add its pack to `needs`, or mend the name";
             problems.at(place, format!("there is no signal `{name}`"), mend);
         }
@@ -307,10 +308,7 @@ fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Expor
     if !(times.is_finite() && times > 0.0) {
         problems.at(raw.referenced, format!("`times` is {times}"), "give a number over 0");
     }
-    let kind = kind.map(|kind| match kind {
-        RawKind::Gauge => ValueKind::Gauge,
-        RawKind::Counter => ValueKind::Counter,
-    });
+    let kind = kind.map(ValueKind::from);
     match Selector::parse(text) {
         Ok(select) => Some(Exported { select, unit, times, kind }),
         Err(error) => {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::super::{Approval, Direction, Lead, Movement, Urgency};
+use crate::sample::ValueKind;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +81,25 @@ pub(super) struct RawSignal {
     #[serde(default)]
     pub from: Vec<Spanned<RawExported>>,
     pub behind: Option<Spanned<String>>,
+    pub balance: Option<Spanned<RawBalance>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBalance {
+    #[serde(default)]
+    pub comes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub goes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub stays: Vec<Spanned<String>>,
+}
+
+impl RawSignal {
+    /// Whether its series are made here.
+    pub fn is_derived(&self) -> bool {
+        self.behind.is_some() || self.balance.is_some()
+    }
 }
 
 #[derive(Deserialize)]
@@ -124,6 +144,15 @@ pub(super) struct RawFull {
 pub(super) enum RawKind {
     Gauge,
     Counter,
+}
+
+impl From<RawKind> for ValueKind {
+    fn from(kind: RawKind) -> Self {
+        match kind {
+            RawKind::Gauge => ValueKind::Gauge,
+            RawKind::Counter => ValueKind::Counter,
+        }
+    }
 }
 
 #[derive(Deserialize)]

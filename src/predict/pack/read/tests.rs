@@ -1,6 +1,6 @@
 //! What is read of a pack, and what is told of a broken one.
 
-use super::super::{Approval, Lead, Limit, Movement, Urgency};
+use super::super::{Approval, Lead, Limit, Movement, Side, Urgency};
 use super::names::SURE;
 use super::*;
 use crate::sample::ValueKind;
@@ -128,6 +128,32 @@ fn a_service_level_is_one_that_there_is() {
     let what = "23:38: a service level is a time, and `queue` is in messages";
     check("reaches: 500, times_usual: queue", "level: late", &[what]);
     check("seconds: 600", "seconds: 0", &["28:42: `seconds` is 0"]);
+}
+
+const LAW: &str = r#"
+name: small
+signals:
+  - { name: in, reads: in, unit: messages a second, role: mta, hurts: up, from: [in_total] }
+  - { name: out, reads: out, unit: messages a minute, role: mta, hurts: up, from: [out_total] }
+  - { name: told, reads: told, unit: messages a second, role: host, hurts: up, from: [told_total] }
+  - { name: queue, reads: queue, unit: messages, role: mta, hurts: up, from: [queue] }
+  - { name: lost, reads: lost, unit: messages an hour, role: mta, hurts: up, balance: { comes: [in], goes: [out, told], stays: [queue] } }
+"#;
+
+#[test]
+fn a_law_is_read_and_its_series_are_made_here() {
+    let pack = Pack::from_yaml(LAW).unwrap();
+    let lost = pack.signals.last().unwrap();
+    let balance = lost.balance.as_ref().unwrap();
+    let parts: Vec<(Side, &str)> = balance.parts().collect();
+    assert_eq!(
+        parts,
+        [(Side::Comes, "in"), (Side::Goes, "out"), (Side::Goes, "told"), (Side::Stays, "queue")]
+    );
+    assert_eq!(lost.from[0].select.name(), "foreshock_lost");
+    assert!(lost.is_derived() && !pack.signals[0].is_derived());
+    let nothing_stays = LAW.replace(", stays: [queue]", "");
+    assert!(Pack::from_yaml(&nothing_stays).is_ok(), "as of a proxy, which holds nothing");
 }
 
 #[test]
