@@ -43,7 +43,7 @@ pub use state::{EngineState, LoadError};
 pub use stats::Stats;
 pub use view::SeriesView;
 
-use derive::Derived;
+use derive::{Derived, Known};
 use local_time::LocalTime;
 use maintenance::Calendar;
 use settle::Settlement;
@@ -97,7 +97,7 @@ pub struct Engine {
     /// Series that a person has called usual where they are.
     settlement: Settlement,
     calendar: Calendar,
-    /// What is made of signals of several machines.
+    /// What is made of other signals.
     derived: Derived,
     now: Timestamp,
     stats: Stats,
@@ -200,13 +200,7 @@ impl Engine {
             // Where an exporter is known to lie about a signal's kind the pack says the truth.
             let known = self.meanings[series.index()].and_then(|signal| self.signals.exported(signal).kind);
             self.registry.declare(series, known.unwrap_or(kind));
-            let source = self.meanings[series.index()].map(|signal| signal.signal);
-            let source = source.filter(|signal| self.signals.derived_from(*signal).is_some());
             for sample in samples {
-                if let Some(signal) = source {
-                    let labels = &self.settings.entity_labels;
-                    self.derived.take(&self.signals, (signal, series), &self.registry, labels, *sample);
-                }
                 match self.ticker.accept(series, *sample) {
                     Ok(()) => self.stats.accepted += 1,
                     Err(why) => self.stats.dropped(why),
@@ -229,8 +223,19 @@ impl Engine {
 
     /// Adds the values of derived series to those that are due.
     fn derive(&mut self, due: &mut Due) {
+        let known = Known {
+            table: &self.signals,
+            registry: &self.registry,
+            entity_labels: &self.settings.entity_labels,
+        };
+        for arrival in due.arrivals.iter().filter(|arrival| known.registry.is_alive(arrival.series)) {
+            let meaning = self.meanings[arrival.series.index()];
+            if let Some(meaning) = meaning.filter(|meaning| known.table.is_source(*meaning)) {
+                self.derived.take(&known, meaning, arrival);
+            }
+        }
         let mut arrivals = Vec::new();
-        for new in self.derived.new_values(due.at) {
+        for new in self.derived.new_values(&known, due.at) {
             let known = self.registry.len();
             let Ok(series) = self.registry.resolve(new.labels.key()) else { continue };
             if self.registry.len() > known {

@@ -1,16 +1,16 @@
-//! Signals that no exporter gives, made of those of several machines.
+//! How far a machine is behind the newest of its kind, such as a replica of a directory behind its master.
 //!
-//! One kind so far: how far a machine is *behind* the newest of its kind, such as a replica of a directory behind its
-//! master. Each machine's own value only grows, as busily as the day is, and says nothing alone; the distance is what is
-//! usual or not. A derived series is like any other from then on: it has a course, detectors, a limit.
+//! Each machine's own value only grows, as busily as the day is, and says nothing alone; the distance is what is usual or
+//! not.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::predict::signals::SignalTable;
-use crate::sample::{Labels, METRIC_NAME, Sample, Timestamp};
-use crate::series::registry::{EntityId, Registry, SeriesId};
+use super::{Known, New};
+use crate::sample::{Labels, Sample, Timestamp};
+use crate::series::registry::EntityId;
+use crate::series::tick::Arrival;
 
 /// A value older than this says nothing of now.
 const FRESH_MS: i64 = 600_000;
@@ -19,7 +19,7 @@ const ALLOWED_MS: i64 = 60_000;
 
 /// The newest values of what is compared.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Derived {
+pub(super) struct Behind {
     /// By signal and machine, and the labels of the series that is made of it.
     values: BTreeMap<(u16, EntityId), Value>,
     /// What the newest of each signal has been, by time: machines are not read at the same instant.
@@ -32,36 +32,23 @@ struct Value {
     labels: Labels,
 }
 
-/// A value of a derived series.
-pub(super) struct New {
-    pub labels: Labels,
-    pub value: f64,
-}
-
-impl Derived {
+impl Behind {
     /// Takes note of a value of a signal that others are compared by.
-    pub fn take(
-        &mut self,
-        table: &SignalTable,
-        (signal, series): (u16, SeriesId),
-        registry: &Registry,
-        entity_labels: &[String],
-        sample: Sample,
-    ) {
+    pub fn take(&mut self, known: &Known, signal: u16, arrival: &Arrival) {
+        let Some(metric) = known.table.derived_from(signal) else { return };
+        let sample = Sample { at: arrival.at, value: arrival.value };
         if !sample.value.is_finite() {
             return;
         }
-        let known = self.values.entry((signal, registry.entity(series))).or_insert_with(|| {
-            let name = table.derived_from(signal).unwrap_or_default();
-            let source = registry.labels(series);
-            let mut labels: Vec<(&str, &str)> = vec![(METRIC_NAME, name)];
-            labels.extend(source.iter().filter(|(name, _)| entity_labels.iter().any(|label| label == name)));
-            Value { sample, labels: Labels::new(&labels) }
+        let entity = known.registry.entity(arrival.series);
+        let value = self.values.entry((signal, entity)).or_insert_with(|| {
+            let labels = known.derived_labels(metric, known.registry.labels(arrival.series));
+            Value { sample, labels }
         });
         // Of several series of one machine the furthest counts.
-        let is_newer = sample.at > known.sample.at;
-        if is_newer || sample.value > known.sample.value {
-            known.sample = sample;
+        let is_newer = sample.at > value.sample.at;
+        if is_newer || sample.value > value.sample.value {
+            value.sample = sample;
         }
     }
 
@@ -97,7 +84,7 @@ mod tests {
 
     /// How far a replica is behind, when it holds what the master had so many seconds ago.
     fn behind(seconds: i64) -> Vec<f64> {
-        let mut derived = Derived::default();
+        let mut derived = Behind::default();
         let mut told = Vec::new();
         for second in (0..600).step_by(15) {
             let at = Timestamp(second * 1000);
@@ -119,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_another_is_not_compared() {
-        let mut derived = Derived::default();
+        let mut derived = Behind::default();
         let sample = Sample { at: Timestamp(0), value: 7.0 };
         derived.values.insert((0, EntityId(0)), Value { sample, labels: Labels::new(&[("host", "a")]) });
         assert!(derived.new_values(Timestamp(15_000)).is_empty());
