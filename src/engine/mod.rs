@@ -271,6 +271,7 @@ impl Engine {
         for shard in &mut self.shards {
             for series in shard.retire() {
                 self.registry.retire(series, due.at);
+                self.derived.retire(series, self.registry.entity(series));
                 self.incidents.retire(series, self.registry.labels(series).name());
                 self.settlement.retire(series);
             }

@@ -90,6 +90,7 @@ impl Engine {
         for series in known {
             engine.admit(series);
         }
+        engine.derived.keep_known(&engine.signals);
         Ok(engine)
     }
 }

@@ -1,23 +1,29 @@
 //! Signals that no exporter gives, made of those of others.
 //!
-//! One kind so far: how far a machine is *behind* the newest of its kind (`behind`). A derived series is like any other from then on: it has a course, detectors, a
+//! Two kinds: how far a machine is *behind* the newest of its kind (`behind`), and what is unaccounted for on a machine
+//! by a law of conservation (`balance`). A derived series is like any other from then on: it has a course, detectors, a
 //! limit. What they are made of comes in tick by tick, so no source that speaks first changes anything.
 
+mod balance;
 mod behind;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::sample::{Labels, METRIC_NAME, Timestamp};
-use crate::series::registry::Registry;
+use crate::series::registry::{EntityId, Registry, SeriesId};
 use crate::series::tick::Arrival;
 
+use balance::Balances;
 use behind::Behind;
 
 /// What is remembered of the series that others are made of.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Derived {
     behind: Behind,
+    balances: Balances,
 }
 
 /// What is known of the series that come in.
@@ -50,12 +56,24 @@ impl Derived {
     /// `new_values`.
     pub fn take(&mut self, known: &Known, meaning: SignalRef, arrival: &Arrival) {
         self.behind.take(known, meaning.signal, arrival);
+        self.balances.take(known, meaning, arrival);
     }
 
     /// The values of this tick, in order of their labels.
-    pub fn new_values(&mut self, _: &Known, at: Timestamp) -> Vec<New> {
+    pub fn new_values(&mut self, known: &Known, at: Timestamp) -> Vec<New> {
         let mut new = self.behind.new_values(at);
+        new.extend(self.balances.new_values(known, at));
         new.sort_by(|a, b| a.labels.cmp(&b.labels));
         new
+    }
+
+    /// Forgets a series that has been silent for long.
+    pub fn retire(&mut self, series: SeriesId, entity: EntityId) {
+        self.balances.retire(series, entity);
+    }
+
+    /// After a restart: forgets what other packs would make nothing of.
+    pub fn keep_known(&mut self, table: &SignalTable) {
+        self.balances.keep_known(table);
     }
 }
