@@ -109,8 +109,8 @@ impl Mta {
     pub fn active(&self) -> f64 {
         self.scanner.waiting.count()
             + self.scanner.busy
-            + self.scanner.stuck
-            + self.retrying
+            + self.scanner.held.count()
+            + self.tried_again()
             + self.outbound.count()
             + self.local.iter().map(Fifo::count).sum::<f64>()
     }
@@ -119,12 +119,19 @@ impl Mta {
         self.deferred_local.iter().map(Fifo::count).sum::<f64>()
             + self.put_off.count()
             + self.unreachable.count()
+            - self.tried_again()
             + self.dead.count()
+    }
+
+    /// Of those to hosts that do not answer, the ones that a try has taken into the active queue.
+    fn tried_again(&self) -> f64 {
+        self.retrying.min(self.unreachable.count())
     }
 
     /// Messages to users of this site that have waited for longer.
     pub fn inside_late(&self, now: Timestamp, seconds: f64) -> f64 {
-        let queues = self.local.iter().chain(&self.deferred_local).chain([&self.scanner.waiting]);
+        let scanned = [&self.scanner.waiting, &self.scanner.held];
+        let queues = self.local.iter().chain(&self.deferred_local).chain(scanned);
         queues.map(|queue| queue.late(now, seconds)).sum()
     }
 
@@ -185,6 +192,7 @@ impl Mta {
         r.connects_total += (spam + inbound + submitted + stolen).round();
         r.rejected_total += (0.9 * spam).round();
         r.received_total += (inbound + submitted + stolen).round();
+        r.queued_total += inbound + submitted + stolen;
         r.submitted_total += (submitted + stolen).round();
         r.recipients_total += (1.3 * (inbound + submitted) + STOLEN_RECIPIENTS * stolen).round();
         r.login_failures_total += (0.02 * spam * lognormal(1.0, 0.5, &mut self.random)).round();
@@ -302,7 +310,8 @@ impl Mta {
         let fresh = lognormal(1.2, 0.5, &mut self.random);
         let deferred_queues =
             || self.deferred_local.iter().chain([&self.put_off, &self.unreachable, &self.dead]);
-        let active_queues = || self.local.iter().chain([&self.scanner.waiting, &self.outbound]);
+        let active_queues =
+            || self.local.iter().chain([&self.scanner.waiting, &self.scanner.held, &self.outbound]);
         let oldest = |queues: &mut dyn Iterator<Item = &Fifo>| {
             queues.map(|queue| queue.oldest_seconds(now)).fold(0.0, f64::max)
         };
@@ -317,7 +326,9 @@ impl Mta {
         r.oldest_active_seconds = oldest_active.max(fresh.min(3.0)).round();
         r.oldest_deferred_seconds = oldest_deferred.round();
         r.mean_deferred_seconds = if deferred > 0.0 { (waited / deferred).round() } else { 0.0 };
-        r.removed_total = (r.delivered_total + r.bounced_total).floor();
+        // What is being scanned at this instant is still to leave.
+        let left = (r.delivered_total + r.bounced_total - self.scanner.busy).floor();
+        r.removed_total = r.removed_total.max(left);
         r.clamd_is_up = self.scanner.is_up;
         r.clamd_threads_max = THREADS;
         r.clamd_threads_live = live;

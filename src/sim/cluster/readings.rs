@@ -260,6 +260,8 @@ pub struct MtaReadings {
     pub queue_statistics: QueueStatistics,
     pub connects_total: f64,
     pub received_total: f64,
+    /// Messages that cleanup has put into the queue.
+    pub queued_total: f64,
     pub submitted_total: f64,
     pub recipients_total: f64,
     pub rejected_total: f64,

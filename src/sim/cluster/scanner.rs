@@ -1,6 +1,6 @@
 //! amavis and clamd of an MTA: workers that take messages, first come, first served.
 //!
-//! A stuck thread is one that never comes back: it counts as live and scans nothing.
+//! A stuck thread is one that never comes back: it counts as live, scans nothing and keeps the message that it took.
 
 use rand_pcg::Pcg64;
 
@@ -15,6 +15,8 @@ const SCAN_SECONDS: f64 = 0.8;
 #[derive(Clone, Debug)]
 pub struct Scanner {
     pub waiting: Fifo,
+    /// With the threads that are stuck.
+    pub held: Fifo,
     /// At work, the stuck ones not counted.
     pub busy: f64,
     pub stuck: f64,
@@ -24,7 +26,13 @@ pub struct Scanner {
 impl Default for Scanner {
     /// All threads in good order, nothing waits.
     fn default() -> Self {
-        Scanner { waiting: Fifo::with_grain(5), busy: 0.0, stuck: 0.0, is_up: true }
+        Scanner {
+            waiting: Fifo::with_grain(5),
+            held: Fifo::with_grain(5),
+            busy: 0.0,
+            stuck: 0.0,
+            is_up: true,
+        }
     }
 }
 
@@ -32,6 +40,7 @@ impl Scanner {
     /// Scans for `seconds` on a machine whose CPU is `cpu_busy`, and gives what passed.
     pub fn step(&mut self, stuck: f64, is_up: bool, cpu_busy: f64, seconds: f64) -> Vec<(Timestamp, f64)> {
         (self.stuck, self.is_up) = (stuck.min(THREADS), is_up);
+        self.hold(if is_up { self.stuck } else { 0.0 });
         if !is_up {
             self.busy = 0.0;
             return Vec::new();
@@ -41,6 +50,19 @@ impl Scanner {
         let passed = self.waiting.take(usable * seconds / scan);
         self.busy = (count_of(&passed) * scan / seconds).min(usable);
         passed
+    }
+
+    /// Each of so many threads keeps one message; what others kept waits again.
+    fn hold(&mut self, threads: f64) {
+        let more = threads - self.held.count();
+        let (from, to) = if more > 0.0 {
+            (&mut self.waiting, &mut self.held)
+        } else {
+            (&mut self.held, &mut self.waiting)
+        };
+        for (since, count) in from.take(more.abs()) {
+            to.put(since, count);
+        }
     }
 
     /// Threads as an instant sees them: they change state within a step.
@@ -70,8 +92,12 @@ mod tests {
             scanner.step(9.0, true, 0.2, 5.0);
         }
         assert!(scanner.waiting.count() > 400.0 && scanner.busy <= 1.0, "{scanner:?}");
-        let before = scanner.waiting.count();
+        assert!((scanner.held.count() - 9.0).abs() < 1e-9, "{scanner:?}");
+        let before = scanner.waiting.count() + scanner.held.count();
         assert!(scanner.step(0.0, false, 0.2, 5.0).is_empty());
-        assert_eq!(scanner.waiting.count(), before);
+        assert!(
+            (scanner.waiting.count() - before).abs() < 1e-9 && scanner.held.count() == 0.0,
+            "{scanner:?}"
+        );
     }
 }

@@ -244,6 +244,7 @@ fn mta(seed: f64) -> MtaReadings {
         queue_statistics: QueueStatistics { at: NOON.plus_ms(-15_000), kilobytes: 5_664.0, requests: 79.0 },
         connects_total: 2e6,
         received_total: 6e5 + seed,
+        queued_total: 6e5 + seed,
         submitted_total: 9e4,
         recipients_total: 8e5,
         rejected_total: 1.2e6,

@@ -53,6 +53,7 @@ pub fn print(mta: &MtaReadings, whole: bool, page: &mut impl Page) {
     // The log is there whether Postfix is up or not.
     let counter =
         |page: &mut _, name, labels: &[_], value| Page::sample(page, name, labels, Kind::Counter, value);
+    counter(page, "postfix_cleanup_messages_processed_total", &[], mta.queued_total.floor());
     counter(page, "postfix_smtp_deferred_messages_total", &[], mta.deferred_total);
     counter(page, "postfix_smtpd_connects_total", &[], mta.connects_total);
     let processed = "postfix_smtpd_messages_processed_total";

@@ -169,6 +169,7 @@ const KNOWN: &[&str] = &[
     "postfix_up",
     "postfix_showq_message_size_bytes_*",
     "postfix_showq_message_age_seconds_*",
+    "postfix_cleanup_messages_processed_total",
     "postfix_smtp_deferred_messages_total",
     "postfix_smtpd_connects_total",
     "postfix_smtpd_messages_processed_total",
