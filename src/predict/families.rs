@@ -115,6 +115,7 @@ const FAMILIES: [Family; 15] = [
             zimbra_queue name=active
             zimbra_queue name=incoming
             zimbra_queue name=deferred
+            zimbra_queue name=hold
             zimbra_port name=smtp status=open
             zimbra_port name=imaps status=open
             zimbra_port name=lmtp status=open
@@ -165,8 +166,10 @@ const FAMILIES: [Family; 15] = [
             postfix_showq_message_size_bytes_count queue=active
             postfix_showq_message_size_bytes_count queue=incoming
             postfix_showq_message_size_bytes_count queue=deferred
+            postfix_showq_message_size_bytes_count queue=hold
             postfix_showq_message_age_seconds_sum queue=active
             postfix_showq_message_age_seconds_sum queue=deferred
+            postfix_cleanup_messages_processed_total
             postfix_smtp_deferred_messages_total
             postfix_smtp_delivery_delay_seconds_sum stage=transmission
             postfix_smtpd_connects_total
@@ -270,6 +273,7 @@ const FAMILIES: [Family; 15] = [
         series: "postfix_queue_length queue=active
             postfix_queue_length queue=incoming
             postfix_queue_length queue=deferred
+            postfix_queue_length queue=hold
             postfix_queue_age queue=active
             postfix_queue_age queue=deferred
             openldap_search_operations_completed
@@ -349,8 +353,7 @@ const FAMILIES: [Family; 15] = [
 ];
 
 /// Series that have no meaning of their own and are listed because the exporter gives them too.
-const NO_SIGNAL: [&str; 8] = [
-    "postfix_queue_stat{queue=\"hold\"}",
+const NO_SIGNAL: [&str; 7] = [
     "postfix_queue_stat_size",
     "zimbra_stats{name=\"received\"}",
     "nginx_connections_accepted",

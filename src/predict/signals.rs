@@ -206,7 +206,8 @@ mod tests {
         check(&[("__name__", "postfix_queue_stat"), ("queue", "deferred")], Some("mta_queue_deferred"));
         check(&[("__name__", "zimbra_queue"), ("name", "deferred")], Some("mta_queue_deferred"));
         check(&[("__name__", "postfix_queue_length"), ("queue", "deferred")], Some("mta_queue_deferred"));
-        check(&[("__name__", "postfix_queue_stat"), ("queue", "hold")], None);
+        check(&[("__name__", "postfix_queue_stat"), ("queue", "hold")], Some("mta_queue_hold"));
+        check(&[("__name__", "postfix_queue_stat"), ("queue", "corrupt")], None);
         check(&[("__name__", "clamav_threads_idle")], Some("clamd_threads_idle"));
         check(&[("__name__", "unheard_of")], None);
     }

@@ -17,4 +17,6 @@ pub mod server;
 pub mod site;
 pub mod truth;
 pub mod twin;
+#[cfg(test)]
+mod unaccounted;
 pub mod world;
