@@ -36,6 +36,8 @@ const SPEED_WIDTH: f64 = 0.1;
 const WEIGHT_MIN: f64 = 1e-4;
 /// As nats, and what the likeliest bend has before the others.
 const UNLIKELY: f64 = 16.0;
+/// Arrivals are sorted into so many sixteenths of octaves before the last; those that come sooner share the first bin.
+const BINS: usize = 256;
 /// Middles of the tenths of a normal distribution.
 const TENTHS: [f64; 10] =
     [-1.6449, -1.0364, -0.6745, -0.3853, -0.1257, 0.1257, 0.3853, 0.6745, 1.0364, 1.6449];
@@ -279,34 +281,46 @@ impl Course {
         self.arrivals.extend(other.arrivals);
     }
 
+    /// Whether it is likelier than not to be there within so many seconds: the second of `quantiles` is no later.
+    pub fn is_within(&self, seconds: f64) -> bool {
+        let all: f64 = self.arrivals.iter().map(|(_, share)| share).sum();
+        let come: f64 =
+            self.arrivals.iter().map(|(at, share)| if *at <= seconds { *share } else { 0.0 }).sum();
+        come >= 0.5 * all
+    }
+
     /// Seconds from now: one in ten comes before the first, one in two before the second, nine in ten before the third.
     pub fn quantiles(&self) -> [f64; 3] {
-        let mut arrivals = self.arrivals.clone();
-        let total: f64 = arrivals.iter().map(|(_, share)| share).sum();
-        let (middle, before) = arrival_at(&mut arrivals, 0.5 * total);
-        // What comes sooner than the middle need not be looked through for what comes late.
-        let (first, _) = arrival_at(&mut arrivals[..=middle], 0.1 * total);
-        let (after, _) = arrival_at(&mut arrivals[middle..], 0.9 * total - before);
-        [first, middle, middle + after].map(|place| arrivals[place].0)
+        let last = self.arrivals.iter().map(|(at, _)| bin(*at)).max().unwrap_or_default();
+        let bin_of = |at: f64| BINS - 1 - ((last - bin(at)) as usize).min(BINS - 1);
+        let mut come = [0.0; BINS];
+        for (at, share) in &self.arrivals {
+            come[bin_of(*at)] += share;
+        }
+        let total: f64 = come.iter().sum();
+        [0.1, 0.5, 0.9].map(|share| {
+            let (mut place, mut left) = (0, share * total);
+            while place < BINS - 1 && come[place] < left {
+                left -= come[place];
+                place += 1;
+            }
+            let mut within: Vec<(f64, f64)> =
+                self.arrivals.iter().copied().filter(|(at, _)| bin_of(*at) == place).collect();
+            within.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            let mut so_far = 0.0;
+            let found = within.iter().find(|(_, share)| {
+                so_far += share;
+                so_far >= left
+            });
+            // Where rounding leaves a rest, the last of the bin is meant.
+            found.or(within.last()).map_or(f64::INFINITY, |(at, _)| *at)
+        })
     }
 }
 
-/// The place of the arrival by which `share` of all have come, and what has come before it; reorders them, those before it
-/// to before it. Halves what may hold it until one is left.
-fn arrival_at(arrivals: &mut [(f64, f64)], share: f64) -> (usize, f64) {
-    let (mut from, mut to, mut before) = (0, arrivals.len(), 0.0);
-    while to - from > 1 {
-        let half = (to - from) / 2;
-        let left = &mut arrivals[from..to];
-        left.select_nth_unstable_by(half, |a, b| a.0.total_cmp(&b.0));
-        let come: f64 = left[..half].iter().map(|(_, share)| share).sum();
-        if before + come >= share {
-            to = from + half;
-        } else {
-            (from, before) = (from + half, before + come);
-        }
-    }
-    (from, before)
+/// Numbers the sixteenths of octaves of times that are not negative, in order: the highest bits of a float.
+fn bin(seconds: f64) -> u64 {
+    seconds.to_bits() >> 48
 }
 
 #[cfg(test)]

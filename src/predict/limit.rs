@@ -177,14 +177,15 @@ impl Sight<'_> {
         {
             course.join(nearer);
         }
-        let [earliest, at, latest] = course.quantiles();
         let reach = if self.is_short && !rhythm.outgrows(SURE) { SHORT_REACH } else { REACH };
-        let by_line = line.is_some_and(|(_, length)| at <= reach * length);
-        let by_course =
-            is_clear && course.explained >= EXPLAINED_MIN && at <= SHORT_REACH * course.gone_seconds;
+        let by_line = line.is_some_and(|(_, length)| course.is_within(reach * length));
+        let by_course = is_clear
+            && course.explained >= EXPLAINED_MIN
+            && course.is_within(SHORT_REACH * course.gone_seconds);
         if !by_line && !by_course {
             return None;
         }
+        let [earliest, at, latest] = course.quantiles();
         // A whole second is as exact as this can be.
         let moment = |seconds: f64| now.plus_ms(seconds.round().min(1e12) as i64 * 1000);
         Some(TimeToLimit { at: moment(at), earliest: moment(earliest), latest: moment(latest) })
