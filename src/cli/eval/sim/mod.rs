@@ -37,7 +37,7 @@ pub struct Sim {
     /// Only these faults; `none` leaves the weeks without one
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     faults: Vec<String>,
-    /// Pages a week that the operator allows; faults are tried at the first
+    /// Pages a week that the operator allows; each has its own week and tries all faults, and the first is reported fault by fault
     #[arg(long, value_name = "PAGES", value_delimiter = ',', default_value = "1")]
     budgets: Vec<f64>,
     /// Other exporters, three signals of ten missing, other speeds

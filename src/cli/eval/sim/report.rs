@@ -6,7 +6,7 @@ use super::trial::{SeedReport, Week};
 use crate::cli::eval::table::{figure, print_json, print_table};
 use crate::eval::faults::Verdict;
 
-/// Means and medians over all seeds.
+/// Means and medians over all seeds; of faults, at the first budget.
 #[derive(Serialize)]
 pub struct Report<'r> {
     faults: Vec<Line>,
@@ -38,7 +38,7 @@ struct Line {
     width: Option<f64>,
 }
 
-/// Weeks without a fault under one budget.
+/// Weeks without a fault under one budget, and all faults at it.
 #[derive(Serialize)]
 struct Weeks {
     pages_per_week: f64,
@@ -46,6 +46,7 @@ struct Weeks {
     pages: f64,
     pages_most: usize,
     tickets: f64,
+    faults: Line,
 }
 
 impl Line {
@@ -78,7 +79,6 @@ impl Line {
     }
 
     fn row(&self) -> Vec<String> {
-        let percent = |share: f64| if share.is_nan() { "-".into() } else { format!("{:.0}%", 100.0 * share) };
         vec![
             self.fault.clone(),
             self.runs.to_string(),
@@ -113,9 +113,22 @@ const HEADER: [&str; 13] = [
     "width",
 ];
 
+const WEEKS_HEADER: [&str; 9] = [
+    "budget, pages a week",
+    "weeks",
+    "pages a week",
+    "most in a week",
+    "tickets a week",
+    "faults detected",
+    "predicted",
+    "right fault",
+    "right remedy",
+];
+
 impl<'r> Report<'r> {
     pub fn of(seeds: &'r [SeedReport]) -> Self {
-        let verdicts: Vec<&Verdict> = seeds.iter().flat_map(|seed| &seed.verdicts).collect();
+        let firsts = seeds.iter().filter_map(|seed| seed.faults.first());
+        let verdicts: Vec<&Verdict> = firsts.flat_map(|faults| &faults.verdicts).collect();
         let mut names: Vec<&str> = Vec::new();
         for name in crate::sim::cluster::FAULTS.iter().map(|about| about.name) {
             if verdicts.iter().any(|v| v.fault == name) {
@@ -135,7 +148,7 @@ impl<'r> Report<'r> {
             faults: names.iter().map(|name| Line::of(name, &of(name))).collect(),
             with_lead: Line::of("with a lead", &with_lead),
             all: Line::of("all", &verdicts),
-            weeks: budgets.iter().map(|budget| Weeks::of(*budget, &weeks)).collect(),
+            weeks: budgets.iter().map(|budget| Weeks::of(*budget, &weeks, seeds)).collect(),
             series_ticks_per_second: ticks as f64 / seconds,
             seeds,
         }
@@ -155,8 +168,7 @@ impl<'r> Report<'r> {
         if self.weeks.is_empty() {
             return Ok(());
         }
-        let header = ["budget, pages a week", "weeks", "pages a week", "most in a week", "tickets a week"];
-        let mut rows = vec![header.map(String::from).to_vec()];
+        let mut rows = vec![WEEKS_HEADER.map(String::from).to_vec()];
         rows.extend(self.weeks.iter().map(Weeks::row));
         print_table(&rows)?;
         for seed in self.seeds {
@@ -175,7 +187,9 @@ impl<'r> Report<'r> {
 }
 
 impl Weeks {
-    fn of(budget: f64, weeks: &[&Week]) -> Self {
+    fn of(budget: f64, weeks: &[&Week], seeds: &[SeedReport]) -> Self {
+        let faults = seeds.iter().flat_map(|seed| &seed.faults);
+        let verdicts = faults.filter(|faults| faults.pages_per_week == budget).flat_map(|f| &f.verdicts);
         let weeks: Vec<&&Week> = weeks.iter().filter(|week| week.pages_per_week == budget).collect();
         let mean = |of: &dyn Fn(&Week) -> usize| {
             weeks.iter().map(|week| of(week) as f64).sum::<f64>() / weeks.len() as f64
@@ -186,6 +200,7 @@ impl Weeks {
             pages: mean(&|week| week.pages),
             pages_most: weeks.iter().map(|week| week.pages).max().unwrap_or(0),
             tickets: mean(&|week| week.tickets),
+            faults: Line::of("all", &verdicts.collect::<Vec<_>>()),
         }
     }
 
@@ -196,8 +211,17 @@ impl Weeks {
             format!("{:.2}", self.pages),
             self.pages_most.to_string(),
             format!("{:.2}", self.tickets),
+            percent(self.faults.detected),
+            percent(self.faults.predicted),
+            percent(self.faults.right_fault),
+            percent(self.faults.right_remedy),
         ]
     }
+}
+
+/// A share of none is a dash.
+fn percent(share: f64) -> String {
+    if share.is_nan() { "-".into() } else { format!("{:.0}%", 100.0 * share) }
 }
 
 /// The middle of `values`; the mean of two.

@@ -34,7 +34,7 @@ pub struct Plan {
     /// Days of life before the week that counts; whole weeks.
     pub days: i64,
     pub step_seconds: u32,
-    /// Pages a week that the operator allows; faults are told at the first of them.
+    /// Pages a week that the operator allows. Each has a week of its own, with the same faults.
     pub budgets: Vec<f64>,
     pub faults: Vec<Fault>,
     /// Other exporters, signals that are missing, other speeds.
@@ -46,11 +46,19 @@ pub struct Plan {
 pub struct SeedReport {
     pub seed: u64,
     pub exporters: String,
-    pub verdicts: Vec<Verdict>,
+    /// One a budget.
+    pub faults: Vec<Faults>,
     pub weeks: Vec<Week>,
     pub series: usize,
     pub series_ticks: u64,
     pub seconds: f64,
+}
+
+/// What was told of each fault under one budget.
+#[derive(Clone, Debug, Serialize)]
+pub struct Faults {
+    pub pages_per_week: f64,
+    pub verdicts: Vec<Verdict>,
 }
 
 /// A week without a fault under one budget.
@@ -132,25 +140,18 @@ impl Plan {
         let mut report = SeedReport {
             seed,
             exporters,
-            verdicts: Vec::new(),
+            faults: Vec::new(),
             weeks: Vec::new(),
             series: engine.stats().series,
             series_ticks: 0,
             seconds: 0.0,
         };
-        for (place, &budget) in self.budgets.iter().enumerate() {
+        for &budget in &self.budgets {
             let mut fork = feed.fork();
             let mut engine = Engine::load(self.settings(budget), known.clone())?;
-            let faults = if place == 0 { self.faults.as_slice() } else { &[] };
-            report.weeks.push(self.week(
-                budget,
-                &mut fork,
-                &mut engine,
-                faults,
-                seed,
-                &mut report.verdicts,
-                progress,
-            )?);
+            let (week, verdicts) = self.week(budget, &mut fork, &mut engine, seed, progress)?;
+            report.weeks.push(week);
+            report.faults.push(Faults { pages_per_week: budget, verdicts });
         }
         report.series_ticks = engine.ticks() * report.series as u64;
         report.seconds = started.elapsed().as_secs_f64();
@@ -158,23 +159,20 @@ impl Plan {
     }
 
     /// A week without a fault, and the faults that begin at moments of it.
-    #[allow(clippy::too_many_arguments)]
     fn week(
         &self,
         budget: f64,
         feed: &mut Feed,
         engine: &mut Engine,
-        faults: &[Fault],
         seed: u64,
-        verdicts: &mut Vec<Verdict>,
         progress: &ProgressBar,
-    ) -> anyhow::Result<Week> {
+    ) -> anyhow::Result<(Week, Vec<Verdict>)> {
         let begin = feed.cluster.now();
         let ticks = self.ticks(7 * DAY_MS);
         let mut random = Pcg64::seed_from_u64(!seed);
         let mut uniform = || (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         // Each begins in its own share of the week, in an order of its own.
-        let mut order: Vec<(f64, Fault)> = faults.iter().map(|fault| (uniform(), *fault)).collect();
+        let mut order: Vec<(f64, Fault)> = self.faults.iter().map(|fault| (uniform(), *fault)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         let share = ticks as f64 / order.len().max(1) as f64;
         let mut starts: Vec<(i64, Fault)> = order
@@ -183,7 +181,7 @@ impl Plan {
             .map(|(i, (_, fault))| (((i as f64 + uniform()) * share) as i64, *fault))
             .collect();
         starts.reverse();
-        let mut events = Vec::new();
+        let (mut events, mut verdicts) = (Vec::new(), Vec::new());
         let mut near = Vec::new();
         for tick in 0..ticks {
             while starts.last().is_some_and(|(start, _)| *start <= tick) {
@@ -208,12 +206,13 @@ impl Plan {
             under.map(|event| event.kind.name().to_owned())
         });
         let count = |severity| told.iter().filter(|t| t.severity == severity).count();
-        Ok(Week {
+        let week = Week {
             pages_per_week: budget,
             pages: count(Severity::Page),
             tickets: count(Severity::Ticket),
             told,
-        })
+        };
+        Ok((week, verdicts))
     }
 
     /// One fault from here, and what was told of it.
