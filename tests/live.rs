@@ -1,8 +1,10 @@
 //! What is scraped of a living cluster comes to the same as what was recorded of it: the same fault, the same remedy.
 //!
 //! The cluster is scraped over HTTP by the real service, under a clock that runs faster. A recording of the same seed with
-//! the same fault goes straight through the engine.
+//! the same fault goes straight through the engine: its targets are read at the moments within the minute at which
+//! the service came by, for a second earlier or later is another sample, and near a threshold another answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use foreshock::clock::Clock;
@@ -13,7 +15,8 @@ use foreshock::runtime::serve;
 use foreshock::runtime::settings::settings_of;
 use foreshock::sample::Timestamp;
 use foreshock::sim::cluster::{Cluster, FAULTS, Fault, Outbreak, STEP_SECONDS, Shape};
-use foreshock::sim::exporter::{BatchPage, Exporters, Families};
+use foreshock::sim::exporter::{BatchPage, Exporters, Families, Kind, Page, Target};
+use foreshock::sim::pages::Place;
 use foreshock::sim::server::Shared;
 use foreshock::sim::site::{Site, random_secret};
 use foreshock::sim::world::{HOST_LABEL, World};
@@ -85,24 +88,80 @@ fn config(folder: &std::path::Path, site: &Site, addresses: &foreshock::sim::ser
     Config::load(&site.write(folder, addresses).unwrap()).unwrap()
 }
 
-/// The events of the recording, up to `end`.
-fn recorded(mut cluster: Cluster, config: &Config, end: Timestamp) -> Vec<Event> {
-    let mut exporters = Exporters::new(Families::default());
+const STEP_MS: i64 = (STEP_SECONDS * 1000.0) as i64;
+const INTERVAL_MS: i64 = INTERVAL_SECONDS as i64 * 1000;
+
+/// Of the pages of a step, those of the targets whose turn it is.
+struct OfTurn<'p> {
+    page: &'p mut BatchPage,
+    first_scraped: &'p BTreeMap<Place, Timestamp>,
+    is_its_turn: bool,
+}
+
+impl Page for OfTurn<'_> {
+    fn target(&mut self, at: Timestamp, host: &str, target: Target) {
+        let place = (host.to_owned(), target.job, target.port);
+        // A target is shown the step in which half a step before its scrape lies.
+        let after_ms = self.first_scraped[&place].since(at.plus_ms(STEP_MS / 2)).rem_euclid(INTERVAL_MS);
+        self.is_its_turn = after_ms < STEP_MS;
+        if self.is_its_turn {
+            self.page.target(at.plus_ms(STEP_MS / 2 + after_ms), host, target);
+        }
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], kind: Kind, value: f64) {
+        if self.is_its_turn {
+            self.page.sample(name, labels, kind, value);
+        }
+    }
+}
+
+/// The events of the recording, up to `end`: rows of whole minutes until the service began, then what it scraped.
+fn recorded(
+    mut cluster: Cluster,
+    config: &Config,
+    first_scraped: &BTreeMap<Place, Timestamp>,
+    end: Timestamp,
+) -> Vec<Event> {
     let mut page = BatchPage::new("recording".into(), HOST_LABEL);
     let mut engine = Engine::new(settings_of(config));
     let mut events = Vec::new();
-    while cluster.now() < end {
-        for _ in 0..(f64::from(INTERVAL_SECONDS) / STEP_SECONDS) as usize {
-            cluster.step();
+    let mut history = Exporters::new(Families::default());
+    // What an exporter tells of the time since its last page is of a minute.
+    let turns = usize::try_from(INTERVAL_MS / STEP_MS).unwrap();
+    let mut exporters = vec![history.clone(); turns];
+    for turn in (0..turns).cycle() {
+        if cluster.now() >= end {
+            break;
         }
-        exporters.print(&cluster.readings(), &mut page);
-        engine.step(Input::Samples(page.take()), &mut events);
+        cluster.step();
+        let at = cluster.now();
+        let is_scraped = at > begins().plus_ms(-INTERVAL_MS);
+        let is_kept = at <= begins() && at.0 % INTERVAL_MS == 0;
+        if is_scraped {
+            let mut page = OfTurn { page: &mut page, first_scraped, is_its_turn: false };
+            exporters[turn].print(&cluster.readings(), &mut page);
+        }
+        if at <= begins() {
+            // The service was not there yet.
+            page.take();
+        }
+        if is_kept {
+            history.print(&cluster.readings(), &mut page);
+        }
+        if is_scraped || is_kept {
+            engine.step(Input::Samples(page.take()), &mut events);
+        }
     }
     events
 }
 
-/// The events of the service that scrapes the cluster, up to `end`; and its configuration.
-async fn live(cluster: Cluster, known_days: i64, end: Timestamp) -> (Vec<Event>, Config) {
+/// The events of the service that scrapes the cluster, up to `end`; its configuration, and when it scraped first.
+async fn live(
+    cluster: Cluster,
+    known_days: i64,
+    end: Timestamp,
+) -> (Vec<Event>, Config, BTreeMap<Place, Timestamp>) {
     let folder = tempfile::tempdir().unwrap();
     let days = known_days as f64;
     let mut world = World::new(cluster, Families::default(), INTERVAL_SECONDS, days + 0.1, SEED);
@@ -138,15 +197,16 @@ async fn live(cluster: Cluster, known_days: i64, end: Timestamp) -> (Vec<Event>,
     }
     stop.cancel();
     service.await.unwrap().unwrap();
-    (events, config)
+    let first_scraped = world.lock().first_scraped().clone();
+    (events, config, first_scraped)
 }
 
 /// Lets a fault come and go on a cluster known for so many days; says what came of it, live and recorded.
 fn answers(fault: Fault, known_days: i64) -> (Answer, Answer) {
     let (cluster, span) = cluster(fault, known_days);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (live, config) = runtime.block_on(live(cluster.clone(), known_days, span.until));
-    let recorded = recorded(cluster, &config, span.until);
+    let (live, config, first_scraped) = runtime.block_on(live(cluster.clone(), known_days, span.until));
+    let recorded = recorded(cluster, &config, &first_scraped, span.until);
     let answers = (answer(&live, &span), answer(&recorded, &span));
     if answers.0 != answers.1 {
         println!("{} live: {:#?}\nrecorded: {:#?}", fault.name(), told(&live, &span), told(&recorded, &span));

@@ -31,7 +31,7 @@ pub struct Pages {
     turn: usize,
     now: Texts,
     before: Texts,
-    phases_ms: BTreeMap<Place, i64>,
+    first_scraped: BTreeMap<Place, Timestamp>,
 }
 
 impl Pages {
@@ -43,7 +43,7 @@ impl Pages {
             turn: 0,
             now: Texts::default(),
             before: Texts::default(),
-            phases_ms: BTreeMap::new(),
+            first_scraped: BTreeMap::new(),
         }
     }
 
@@ -56,17 +56,17 @@ impl Pages {
         self.before = std::mem::replace(&mut self.now, texts);
     }
 
+    /// When each target was scraped for the first time. It is shown the step in which half a step before that moment lay,
+    /// and from then on the step that is as old.
+    pub fn first_scraped(&self) -> &BTreeMap<Place, Timestamp> {
+        &self.first_scraped
+    }
+
     /// The page of a target scraped at `now`, at most two steps old.
     pub fn scrape(&mut self, place: &Place, now: Timestamp) -> Option<&str> {
-        let phase_ms = match self.phases_ms.get(place) {
-            Some(phase_ms) => *phase_ms,
-            None => {
-                // From here to the next change is half a step, and as much to the one before.
-                let phase_ms = (now.0 - STEP_MS / 2).rem_euclid(STEP_MS);
-                self.phases_ms.insert(place.clone(), phase_ms);
-                phase_ms
-            }
-        };
+        let first = *self.first_scraped.entry(place.clone()).or_insert(now);
+        // From the first scrape to the next change is half a step, and as much to the one before.
+        let phase_ms = (first.0 - STEP_MS / 2).rem_euclid(STEP_MS);
         let texts = if now.plus_ms(-phase_ms) >= self.now.at { &self.now } else { &self.before };
         texts.texts.get(place)?.as_deref()
     }

@@ -117,6 +117,11 @@ impl World {
         self.pages.scrape(place, now).map(str::to_owned)
     }
 
+    /// When each target was scraped for the first time.
+    pub fn first_scraped(&self) -> &BTreeMap<Place, Timestamp> {
+        self.pages.first_scraped()
+    }
+
     pub fn history(&self) -> &History {
         &self.history
     }
