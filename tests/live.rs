@@ -13,7 +13,7 @@ use foreshock::engine::{Engine, Input};
 use foreshock::incident::event::{Event, EventKind, Mode, Severity};
 use foreshock::runtime::serve;
 use foreshock::runtime::settings::settings_of;
-use foreshock::sample::Timestamp;
+use foreshock::sample::{Batch, STALE_NAN_BITS, Timestamp, ValueKind};
 use foreshock::sim::cluster::{Cluster, FAULTS, Fault, Outbreak, STEP_SECONDS, Shape};
 use foreshock::sim::exporter::{BatchPage, Exporters, Families, Kind, Page, Target};
 use foreshock::sim::pages::Place;
@@ -32,6 +32,8 @@ const DAY_MS: i64 = 86_400_000;
 /// Enough to know every day of the week.
 const KNOWN_DAYS_LONG: i64 = 9;
 const MINUTE_MS: i64 = 60_000;
+/// Both go on for a little after the fault, so that what was told of its last minute has arrived.
+const AFTER_MINUTES: i64 = 3;
 
 fn begins() -> Timestamp {
     Timestamp::parse_rfc3339("2026-03-03T10:00:00Z").unwrap()
@@ -116,6 +118,16 @@ impl Page for OfTurn<'_> {
     }
 }
 
+/// As the service parts from a history: what is scraped next is no difference to its last row.
+fn parted(batch: &Batch) -> Batch {
+    let mut end = Batch::new("recording".into());
+    for (key, _, _) in batch.iter() {
+        end.keyed_series(key, ValueKind::Unknown);
+        end.sample(begins().plus_ms(1), f64::from_bits(STALE_NAN_BITS));
+    }
+    end
+}
+
 /// The events of the recording, up to `end`: rows of whole minutes until the service began, then what it scraped.
 fn recorded(
     mut cluster: Cluster,
@@ -150,7 +162,12 @@ fn recorded(
             history.print(&cluster.readings(), &mut page);
         }
         if is_scraped || is_kept {
-            engine.step(Input::Samples(page.take()), &mut events);
+            let batch = page.take();
+            let end = (at == begins()).then(|| parted(&batch));
+            engine.step(Input::Samples(batch), &mut events);
+            if let Some(end) = end {
+                engine.step(Input::Samples(end), &mut events);
+            }
         }
     }
     events
@@ -205,8 +222,9 @@ async fn live(
 fn answers(fault: Fault, known_days: i64) -> (Answer, Answer) {
     let (cluster, span) = cluster(fault, known_days);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (live, config, first_scraped) = runtime.block_on(live(cluster.clone(), known_days, span.until));
-    let recorded = recorded(cluster, &config, &first_scraped, span.until);
+    let end = span.until.plus_ms(AFTER_MINUTES * MINUTE_MS);
+    let (live, config, first_scraped) = runtime.block_on(live(cluster.clone(), known_days, end));
+    let recorded = recorded(cluster, &config, &first_scraped, end);
     let answers = (answer(&live, &span), answer(&recorded, &span));
     if answers.0 != answers.1 {
         println!("{} live: {:#?}\nrecorded: {:#?}", fault.name(), told(&live, &span), told(&recorded, &span));
@@ -225,10 +243,13 @@ fn what_is_scraped_comes_to_what_was_recorded() {
 }
 
 #[test]
-#[ignore = "takes over half an hour: cargo test --release --test live -- --ignored --nocapture"]
+#[ignore = "takes a quarter of an hour: cargo test --release --test live -- --ignored --nocapture"]
 fn what_is_scraped_comes_to_what_was_recorded_whatever_breaks() {
+    // Some of them, by name and with commas between; all where it is not set.
+    let some = std::env::var("FORESHOCK_FAULTS").ok();
+    let is_asked = |name: &str| some.as_ref().is_none_or(|some| some.split(',').any(|asked| asked == name));
     let mut apart = Vec::new();
-    for about in FAULTS {
+    for about in FAULTS.iter().filter(|about| is_asked(about.name)) {
         let (live, recorded) = answers(about.fault, KNOWN_DAYS_LONG);
         println!("{}: {live:?}, recorded {recorded:?}", about.name);
         if live != recorded {
