@@ -1,8 +1,8 @@
 //! What is scraped of a living cluster comes to the same as what was recorded of it: the same fault, the same remedy.
 //!
 //! The cluster is scraped over HTTP by the real service, under a clock that runs faster. A recording of the same seed with
-//! the same fault goes straight through the engine: its targets are read at the moments within the minute at which
-//! the service came by, for a second earlier or later is another sample, and near a threshold another answer.
+//! the same fault goes straight through the engine: its targets are read at the moments at which the service came by, for a
+//! second earlier or later is another sample, and near a threshold another answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use foreshock::runtime::settings::settings_of;
 use foreshock::sample::{Batch, STALE_NAN_BITS, Timestamp, ValueKind};
 use foreshock::sim::cluster::{Cluster, FAULTS, Fault, Outbreak, STEP_SECONDS, Shape};
 use foreshock::sim::exporter::{BatchPage, Exporters, Families, Kind, Page, Target};
-use foreshock::sim::pages::Place;
+use foreshock::sim::pages::{Place, Scrape};
 use foreshock::sim::server::Shared;
 use foreshock::sim::site::{Site, random_secret};
 use foreshock::sim::world::{HOST_LABEL, World};
@@ -34,6 +34,8 @@ const KNOWN_DAYS_LONG: i64 = 9;
 const MINUTE_MS: i64 = 60_000;
 /// Both go on for a little after the fault, so that what was told of its last minute has arrived.
 const AFTER_MINUTES: i64 = 3;
+/// More than there are in any of these runs.
+const SCRAPES_MAX: usize = 1_000_000;
 
 fn begins() -> Timestamp {
     Timestamp::parse_rfc3339("2026-03-03T10:00:00Z").unwrap()
@@ -93,26 +95,48 @@ fn config(folder: &std::path::Path, site: &Site, addresses: &foreshock::sim::ser
 const STEP_MS: i64 = (STEP_SECONDS * 1000.0) as i64;
 const INTERVAL_MS: i64 = INTERVAL_SECONDS as i64 * 1000;
 
-/// Of the pages of a step, those of the targets whose turn it is.
-struct OfTurn<'p> {
-    page: &'p mut BatchPage,
-    first_scraped: &'p BTreeMap<Place, Timestamp>,
-    is_its_turn: bool,
+/// What was scraped of each step: targets, and the times that their samples bear.
+type Scraped = BTreeMap<Timestamp, BTreeMap<Place, Timestamp>>;
+
+/// The service gives a scrape that is late by a hair the time at which it was due, and so does this: the earliest of a
+/// target's scrapes within the minute is taken for that.
+fn stamped(scrapes: &[Scrape]) -> Scraped {
+    let mut due: BTreeMap<&Place, Timestamp> = BTreeMap::new();
+    let late_ms = |due: Timestamp, at: Timestamp| {
+        (at.since(due) + INTERVAL_MS / 2).rem_euclid(INTERVAL_MS) - INTERVAL_MS / 2
+    };
+    for scrape in scrapes {
+        let due = due.entry(&scrape.place).or_insert(scrape.at);
+        *due = due.plus_ms(late_ms(*due, scrape.at).min(0));
+    }
+    let mut scraped = Scraped::new();
+    for Scrape { place, at, step } in scrapes {
+        let late_ms = late_ms(due[place], *at);
+        let stamp = if late_ms <= INTERVAL_MS / 100 { at.plus_ms(-late_ms) } else { *at };
+        scraped.entry(*step).or_default().insert(place.clone(), stamp);
+    }
+    scraped
 }
 
-impl Page for OfTurn<'_> {
-    fn target(&mut self, at: Timestamp, host: &str, target: Target) {
+/// Of the pages of a step, those that were scraped.
+struct OfThose<'p> {
+    page: &'p mut BatchPage,
+    scraped: Option<&'p BTreeMap<Place, Timestamp>>,
+    is_one: bool,
+}
+
+impl Page for OfThose<'_> {
+    fn target(&mut self, _: Timestamp, host: &str, target: Target) {
         let place = (host.to_owned(), target.job, target.port);
-        // A target is shown the step in which half a step before its scrape lies.
-        let after_ms = self.first_scraped[&place].since(at.plus_ms(STEP_MS / 2)).rem_euclid(INTERVAL_MS);
-        self.is_its_turn = after_ms < STEP_MS;
-        if self.is_its_turn {
-            self.page.target(at.plus_ms(STEP_MS / 2 + after_ms), host, target);
+        let stamp = self.scraped.and_then(|scraped| scraped.get(&place));
+        self.is_one = stamp.is_some();
+        if let Some(stamp) = stamp {
+            self.page.target(*stamp, host, target);
         }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], kind: Kind, value: f64) {
-        if self.is_its_turn {
+        if self.is_one {
             self.page.sample(name, labels, kind, value);
         }
     }
@@ -129,12 +153,7 @@ fn parted(batch: &Batch) -> Batch {
 }
 
 /// The events of the recording, up to `end`: rows of whole minutes until the service began, then what it scraped.
-fn recorded(
-    mut cluster: Cluster,
-    config: &Config,
-    first_scraped: &BTreeMap<Place, Timestamp>,
-    end: Timestamp,
-) -> Vec<Event> {
+fn recorded(mut cluster: Cluster, config: &Config, scraped: &Scraped, end: Timestamp) -> Vec<Event> {
     let mut page = BatchPage::new("recording".into(), HOST_LABEL);
     let mut engine = Engine::new(settings_of(config));
     let mut events = Vec::new();
@@ -151,7 +170,7 @@ fn recorded(
         let is_scraped = at > begins().plus_ms(-INTERVAL_MS);
         let is_kept = at <= begins() && at.0 % INTERVAL_MS == 0;
         if is_scraped {
-            let mut page = OfTurn { page: &mut page, first_scraped, is_its_turn: false };
+            let mut page = OfThose { page: &mut page, scraped: scraped.get(&at), is_one: false };
             exporters[turn].print(&cluster.readings(), &mut page);
         }
         if at <= begins() {
@@ -173,16 +192,13 @@ fn recorded(
     events
 }
 
-/// The events of the service that scrapes the cluster, up to `end`; its configuration, and when it scraped first.
-async fn live(
-    cluster: Cluster,
-    known_days: i64,
-    end: Timestamp,
-) -> (Vec<Event>, Config, BTreeMap<Place, Timestamp>) {
+/// The events of the service that scrapes the cluster, up to `end`; its configuration, and what it scraped.
+async fn live(cluster: Cluster, known_days: i64, end: Timestamp) -> (Vec<Event>, Config, Scraped) {
     let folder = tempfile::tempdir().unwrap();
     let days = known_days as f64;
     let mut world = World::new(cluster, Families::default(), INTERVAL_SECONDS, days + 0.1, SEED);
     world.catch_up(begins());
+    world.keep_scrapes(SCRAPES_MAX);
     let clock = Clock::held(begins(), SPEED);
     let secret = random_secret().unwrap();
     let world = Shared::new(world, clock, &secret);
@@ -214,8 +230,8 @@ async fn live(
     }
     stop.cancel();
     service.await.unwrap().unwrap();
-    let first_scraped = world.lock().first_scraped().clone();
-    (events, config, first_scraped)
+    let scraped = stamped(world.lock().scrapes());
+    (events, config, scraped)
 }
 
 /// Lets a fault come and go on a cluster known for so many days; says what came of it, live and recorded.
@@ -223,8 +239,8 @@ fn answers(fault: Fault, known_days: i64) -> (Answer, Answer) {
     let (cluster, span) = cluster(fault, known_days);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let end = span.until.plus_ms(AFTER_MINUTES * MINUTE_MS);
-    let (live, config, first_scraped) = runtime.block_on(live(cluster.clone(), known_days, end));
-    let recorded = recorded(cluster, &config, &first_scraped, end);
+    let (live, config, scraped) = runtime.block_on(live(cluster.clone(), known_days, end));
+    let recorded = recorded(cluster, &config, &scraped, end);
     let answers = (answer(&live, &span), answer(&recorded, &span));
     if answers.0 != answers.1 {
         println!("{} live: {:#?}\nrecorded: {:#?}", fault.name(), told(&live, &span), told(&recorded, &span));

@@ -23,6 +23,14 @@ struct Texts {
     texts: BTreeMap<Place, Option<String>>,
 }
 
+/// One scrape: when a target was asked, and the step of the cluster that it showed.
+#[derive(Clone, Debug)]
+pub struct Scrape {
+    pub place: Place,
+    pub at: Timestamp,
+    pub step: Timestamp,
+}
+
 /// The pages of this step and of the one before.
 #[derive(Debug)]
 pub struct Pages {
@@ -31,7 +39,10 @@ pub struct Pages {
     turn: usize,
     now: Texts,
     before: Texts,
-    first_scraped: BTreeMap<Place, Timestamp>,
+    phases_ms: BTreeMap<Place, i64>,
+    /// The first scrapes, as many as are to be kept.
+    scrapes: Vec<Scrape>,
+    scrapes_max: usize,
 }
 
 impl Pages {
@@ -43,7 +54,9 @@ impl Pages {
             turn: 0,
             now: Texts::default(),
             before: Texts::default(),
-            first_scraped: BTreeMap::new(),
+            phases_ms: BTreeMap::new(),
+            scrapes: Vec::new(),
+            scrapes_max: 0,
         }
     }
 
@@ -56,18 +69,31 @@ impl Pages {
         self.before = std::mem::replace(&mut self.now, texts);
     }
 
-    /// When each target was scraped for the first time. It is shown the step in which half a step before that moment lay,
-    /// and from then on the step that is as old.
-    pub fn first_scraped(&self) -> &BTreeMap<Place, Timestamp> {
-        &self.first_scraped
+    /// Keeps the next `scrapes_max` scrapes, for who wants to compare them with a recording.
+    pub fn keep_scrapes(&mut self, scrapes_max: usize) {
+        self.scrapes_max = scrapes_max;
+    }
+
+    /// Those that were to be kept, as they came.
+    pub fn scrapes(&self) -> &[Scrape] {
+        &self.scrapes
     }
 
     /// The page of a target scraped at `now`, at most two steps old.
     pub fn scrape(&mut self, place: &Place, now: Timestamp) -> Option<&str> {
-        let first = *self.first_scraped.entry(place.clone()).or_insert(now);
-        // From the first scrape to the next change is half a step, and as much to the one before.
-        let phase_ms = (first.0 - STEP_MS / 2).rem_euclid(STEP_MS);
+        let phase_ms = match self.phases_ms.get(place) {
+            Some(phase_ms) => *phase_ms,
+            None => {
+                // From here to the next change is half a step, and as much to the one before.
+                let phase_ms = (now.0 - STEP_MS / 2).rem_euclid(STEP_MS);
+                self.phases_ms.insert(place.clone(), phase_ms);
+                phase_ms
+            }
+        };
         let texts = if now.plus_ms(-phase_ms) >= self.now.at { &self.now } else { &self.before };
+        if self.scrapes.len() < self.scrapes_max {
+            self.scrapes.push(Scrape { place: place.clone(), at: now, step: texts.at });
+        }
         texts.texts.get(place)?.as_deref()
     }
 }

@@ -10,7 +10,7 @@ use crate::sample::Timestamp;
 use crate::sim::cluster::{Cluster, Effect, FAULTS, Fault, Outbreak, STEP_SECONDS};
 use crate::sim::exporter::{BatchPage, Exporters, Families, TargetList};
 use crate::sim::history::History;
-use crate::sim::pages::{Pages, Place};
+use crate::sim::pages::{Pages, Place, Scrape};
 use crate::sim::receiver::{Asked, Received};
 
 /// The label that names the host of a series.
@@ -117,9 +117,14 @@ impl World {
         self.pages.scrape(place, now).map(str::to_owned)
     }
 
-    /// When each target was scraped for the first time.
-    pub fn first_scraped(&self) -> &BTreeMap<Place, Timestamp> {
-        self.pages.first_scraped()
+    /// Keeps the next `scrapes_max` scrapes.
+    pub fn keep_scrapes(&mut self, scrapes_max: usize) {
+        self.pages.keep_scrapes(scrapes_max);
+    }
+
+    /// The scrapes that were to be kept.
+    pub fn scrapes(&self) -> &[Scrape] {
+        self.pages.scrapes()
     }
 
     pub fn history(&self) -> &History {

@@ -32,6 +32,9 @@ const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allo
     application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
     text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
 
+/// What an idle machine's timers are late by, in wall time.
+const TIMER_MS: f64 = 10.0;
+
 /// A source that asks less often than every so many ticks counts as silent in between.
 const SILENT_STEPS: u32 = 3;
 
@@ -152,8 +155,8 @@ impl Scraper {
             let slot = next_slot(self.clock.now(), interval_ms, offset_ms);
             self.clock.sleep_until(slot).await;
             let now = self.clock.now();
-            // A timer that is late by a hair keeps the even spacing that cadences are learnt from.
-            let at = if now.since(slot).abs() <= interval_ms / 100 { slot } else { now };
+            let hair_ms = hair_ms(interval_ms, self.clock.scale());
+            let at = if now.since(slot).abs() <= hair_ms { slot } else { now };
             let batch = scrape.once(&self, at).await;
             if self.batches.send(batch).await.is_err() {
                 return;
@@ -173,6 +176,12 @@ fn offset_ms(target: &Target, interval_ms: i64) -> i64 {
     let mut hasher = rustc_hash::FxHasher::default();
     target.hash(&mut hasher);
     (hasher.finish() % interval_ms.unsigned_abs()) as i64
+}
+
+/// How late a timer may be, in data time, for its slot to be the time of the scrape all the same: that keeps the even spacing
+/// that cadences are learnt from. Beyond it counters of a whole machine would seem to have run faster for once.
+fn hair_ms(interval_ms: i64, scale: f64) -> i64 {
+    ((TIMER_MS * scale) as i64).min(interval_ms / 100)
 }
 
 /// The first slot after `now`.

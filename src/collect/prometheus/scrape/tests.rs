@@ -115,6 +115,13 @@ async fn one_scrape_at_a_time_and_its_slots_are_even() {
 }
 
 #[test]
+fn a_timer_is_late_by_wall_time_and_by_a_hundredth_at_most() {
+    assert_eq!(hair_ms(15_000, 1.0), 10);
+    assert_eq!(hair_ms(500, 1.0), 5);
+    assert_eq!(hair_ms(60_000, 120.0), 600);
+}
+
+#[test]
 fn a_slot_is_the_next_one_of_its_target() {
     assert_eq!(next_slot(Timestamp(0), 1000, 250), Timestamp(250));
     assert_eq!(next_slot(Timestamp(250), 1000, 250), Timestamp(1250));
