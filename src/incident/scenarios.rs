@@ -69,7 +69,8 @@ fn a_ramp_of_the_deferred_queue_is_an_incident_within_four_ticks() {
 #[test]
 fn what_was_promised_is_broken_sooner() {
     let within = BTreeMap::from([("delivery".to_owned(), 300.0)]);
-    let service_levels = ServiceLevels(vec![Promise { entities: vec!["mta1".into()], within }]);
+    let promise = Promise { entities: vec!["mta1".into()], within, ..Promise::default() };
+    let service_levels = ServiceLevels(vec![promise]);
     let mut site = mail_host_of(IncidentSettings { service_levels, ..settings() });
     let from = site.at;
     for _ in 0..34 {

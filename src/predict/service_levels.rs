@@ -1,20 +1,50 @@
 //! What is good enough for users: how long delivery, a login or a request may take.
 //!
 //! A pack names the levels of its services, with a value that most sites can live with. An operator who promised more says
-//! so for all users or for some, by the machines that serve them; of several promises the strictest counts.
+//! so for all users or for some, by the machines that serve them; of several promises the strictest counts. With a promise
+//! may stand how much of a week these users accept in which it is not kept.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::pack::{Fault, Impact};
 use super::signals::SignalTable;
 
 /// What some users were promised.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
+    /// What people call these users.
+    pub name: Option<String>,
     /// The machines that serve them; none stands for all.
     pub entities: Vec<String>,
     /// Seconds at most, by level.
     pub within: BTreeMap<String, f64>,
+    /// Seconds a week in which they accept that one of the levels is not kept.
+    pub brown_out_seconds: Option<f64>,
+}
+
+impl Promise {
+    /// What these users are called in a sentence: by their name, else by the machines that serve them.
+    pub fn users(&self) -> String {
+        match (&self.name, &self.entities[..]) {
+            (Some(name), _) => name.clone(),
+            (None, []) => "users".into(),
+            (None, [only]) => format!("users of {only}"),
+            (None, [first, others @ ..]) => format!("users of {first} and {} more", others.len()),
+        }
+    }
+
+    /// Whether it was given to the users of a machine.
+    pub fn is_of(&self, entity: &str) -> bool {
+        self.entities.is_empty() || self.entities.iter().any(|e| e == entity)
+    }
+
+    /// Whether the same was promised to the same users, however much of a week they accept without it.
+    pub fn is_same(&self, other: &Promise) -> bool {
+        let Promise { name, entities, within, brown_out_seconds: _ } = self;
+        (name, entities, within) == (&other.name, &other.entities, &other.within)
+    }
 }
 
 /// All that was promised.
@@ -30,8 +60,7 @@ impl ServiceLevels {
         entities: impl IntoIterator<Item = &'e str> + Clone,
     ) -> Option<f64> {
         let is_of = |promise: &&Promise| {
-            let mut names = entities.clone().into_iter();
-            promise.entities.is_empty() || names.any(|name| promise.entities.iter().any(|e| e == name))
+            promise.entities.is_empty() || entities.clone().into_iter().any(|name| promise.is_of(name))
         };
         let promised = self.0.iter().filter(is_of).filter_map(|promise| promise.within.get(level).copied());
         promised.min_by(f64::total_cmp).or_else(|| table.level_seconds(level))
@@ -107,6 +136,7 @@ mod tests {
         Promise {
             entities: entities.iter().map(|e| e.to_string()).collect(),
             within: BTreeMap::from([(level.to_owned(), seconds)]),
+            ..Promise::default()
         }
     }
 
@@ -147,6 +177,29 @@ mod tests {
             fault.impact.iter().map(|impact| levels.reaches(&table, impact, "ldap1")).collect();
         assert_eq!(reaches, [Some(2500.0), Some(2500.0)]);
         assert_eq!(levels.felt(&table, fault, ["ldap1"]), "login over 2.5 s");
+    }
+
+    #[test]
+    fn users_are_called_by_their_name_or_by_their_machines() {
+        assert_eq!(promised(&[], "login", 2.0).users(), "users");
+        assert_eq!(promised(&["mx1"], "login", 2.0).users(), "users of mx1");
+        let some = promised(&["mx1", "mx2", "mx3"], "login", 2.0);
+        assert_eq!(some.users(), "users of mx1 and 2 more");
+        assert_eq!(Promise { name: Some("staff".into()), ..some }.users(), "staff");
+    }
+
+    #[test]
+    fn a_promise_is_the_same_however_much_without_it_is_accepted() {
+        let one = promised(&["mx1"], "login", 2.0);
+        assert!(one.is_same(&Promise { brown_out_seconds: Some(60.0), ..one.clone() }));
+        for other in [
+            Promise { name: Some("staff".into()), ..one.clone() },
+            promised(&[], "login", 2.0),
+            promised(&["mx1"], "login", 3.0),
+            promised(&["mx1"], "request", 2.0),
+        ] {
+            assert!(!one.is_same(&other), "{other:?}");
+        }
     }
 
     #[test]
