@@ -1,5 +1,7 @@
 //! Every series on the way to a hard limit, and which signals are measured where.
 
+mod towards;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::SignalRef;
 use crate::sample::{Labels, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
+use towards::Towards;
 
 /// A forecast is drawn at every fourth value of a series, and not for all series at one tick.
 const PACE: u32 = 4;
@@ -199,16 +202,37 @@ impl Watches {
     ) -> Option<TimeToLimit> {
         let places = self.places.get(&entity)?;
         let towards = Towards { house, loads: &self.loads, places: Some(places), view };
-        if impact.unless.as_ref().is_some_and(|unless| towards.is_measured(unless)) {
-            return None;
-        }
-        let times = match &impact.times_usual {
-            Some(of) => towards.first_of(of, |now| now.expected)?,
-            None => 1.0,
-        };
-        let reaches = levels.reaches(house.table, impact, name);
-        let reaches = reaches.map(|reaches| reaches * times);
+        let reaches = towards.felt_at(levels, name, impact)?;
         self.forecast(house, view, entity, house.table.find(&impact.signal)?, reaches)
+    }
+
+    /// Whether users of some machines feel now, by one of these signs, that what is good enough for them is not kept. What
+    /// gives no data says neither.
+    pub fn is_felt(
+        &self,
+        house: &House,
+        levels: &ServiceLevels,
+        view: &impl View,
+        impacts: &[(u16, &Impact)],
+        is_theirs: impl Fn(EntityId, &str) -> bool,
+    ) -> bool {
+        self.watches.iter().any(|(series, watch)| {
+            let Some(signal) = watch.signal else { return false };
+            let mut impacts = impacts.iter().filter(|(place, _)| *place == signal.signal).peekable();
+            if impacts.peek().is_none() || !is_theirs(watch.entity, &watch.entity_name) {
+                return false;
+            }
+            let Some(now) = view.now(*series).filter(|now| now.has_data) else { return false };
+            let towards = Towards { house, loads: &self.loads, places: self.places.get(&watch.entity), view };
+            let value = now.value * house.table.exported(signal).times;
+            let is_reached = |reaches: f64| match house.table.signal(signal).hurts {
+                Direction::Up => value >= reaches,
+                Direction::Down => value <= reaches,
+            };
+            impacts.any(|(_, impact)| {
+                towards.felt_at(levels, &watch.entity_name, impact).flatten().is_some_and(is_reached)
+            })
+        })
     }
 
     /// Whether a series is at its own limit or beyond, or heads for it within the notice.
@@ -276,52 +300,4 @@ fn is_beyond(meaning: &Signal, now: Observed) -> bool {
 fn is_soon(meaning: &Signal, forecast: TimeToLimit, at: Timestamp) -> bool {
     let seconds = forecast.at.since(at) as f64 / 1000.0;
     seconds > 0.0 && seconds <= meaning.notice_seconds
-}
-
-/// What a limit is measured against.
-struct Towards<'a, V> {
-    house: &'a House<'a>,
-    loads: &'a Loads,
-    /// The signals of the entity.
-    places: Option<&'a BTreeMap<u16, BTreeMap<SeriesId, SignalRef>>>,
-    view: &'a V,
-}
-
-impl<V: View> Towards<'_, V> {
-    fn forecast(&self, watch: &Watch, limit: &Limit, now: Observed, is_odd: bool) -> Option<TimeToLimit> {
-        let signal = watch.signal?;
-        let times = self.house.table.exported(signal).times;
-        let work = || self.work(signal);
-        match limit {
-            Limit::Value(value) => watch.forecast(value / times, is_odd, work),
-            Limit::Share { of, share } => {
-                watch.forecast(share * self.first_of(of, |now| now.value)? / times, is_odd, work)
-            }
-            Limit::Due => {
-                let due = Timestamp::from_seconds(now.value * times);
-                Some(TimeToLimit { at: due, earliest: due, latest: due })
-            }
-        }
-    }
-
-    /// The load with which a signal grows, where it is measured.
-    fn work(&self, signal: SignalRef) -> Option<Work> {
-        let load = self.house.table.find(self.house.table.signal(signal).grows_with.as_deref()?)?;
-        self.loads.work(self.places?.get(&load)?.keys())
-    }
-
-    fn is_measured(&self, signal: &str) -> bool {
-        let place = self.house.table.find(signal);
-        place.zip(self.places).is_some_and(|(place, places)| places.contains_key(&place))
-    }
-
-    /// What is read off another signal of the entity, in that signal's unit and over 0; the first of its series counts.
-    fn first_of(&self, name: &str, read: impl Fn(Observed) -> f64) -> Option<f64> {
-        let place = self.house.table.find(name)?;
-        let values = self.places?.get(&place)?.iter().filter_map(|(series, signal)| {
-            let now = self.view.now(*series).filter(|now| now.has_data)?;
-            Some(read(now) * self.house.table.exported(*signal).times).filter(|read| *read > 0.0)
-        });
-        values.into_iter().next()
-    }
 }
