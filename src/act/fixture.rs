@@ -50,6 +50,7 @@ pub fn incident(id: &str) -> Incident {
             latest: minute(31),
             what: "delivery over 15 min late".into(),
         }),
+        brown_out: None,
         remedy: Some("restart_clamd_then_amavis".into()),
         summary: "The deferred queue of mx1 holds 812 messages, usual are 22 to 71.".into(),
     }

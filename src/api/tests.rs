@@ -225,6 +225,7 @@ fn incident(id: &str, opened_at: i64, resolved_at: Option<i64>) -> Event {
         hypotheses: vec![],
         movers: vec![],
         prediction: None,
+        brown_out: None,
         remedy: Some("restart_clamd_then_amavis".into()),
         summary: "the queue grows".into(),
     };

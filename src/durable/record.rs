@@ -1,14 +1,62 @@
 //! What the store keeps: cases, outbox records, charges. Plain values; who may write which is said here.
 //!
 //! Rows are postcard, which knows no field names: a change of these types or of `incident::event` is a new
-//! `store::VERSION`, and a test there fails until it is.
+//! `store::VERSION`, and a test there fails until it is. What they have no place for may stand behind them, see `Row`.
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::incident::event::{Action, Event, Incident, Severity};
+use crate::incident::event::{Action, BrownOut, Event, Incident, Severity};
 use crate::sample::Timestamp;
+
+/// What is kept in rows. A brown-out stands behind the row of its incident, where rows that were written before there was
+/// one end, and where versions that know of none do not look.
+pub(super) trait Row: Serialize + DeserializeOwned {
+    /// The incident that it tells of.
+    fn incident(&mut self) -> Option<&mut Incident> {
+        None
+    }
+
+    fn brown_out(&self) -> Option<&BrownOut> {
+        None
+    }
+}
+
+impl Row for Event {
+    fn incident(&mut self) -> Option<&mut Incident> {
+        self.incident.as_mut()
+    }
+
+    fn brown_out(&self) -> Option<&BrownOut> {
+        self.incident.as_ref()?.brown_out.as_ref()
+    }
+}
+
+impl Row for OutboxRecord {
+    fn incident(&mut self) -> Option<&mut Incident> {
+        self.event.incident()
+    }
+
+    fn brown_out(&self) -> Option<&BrownOut> {
+        self.event.brown_out()
+    }
+}
+
+impl Row for Case {
+    fn incident(&mut self) -> Option<&mut Incident> {
+        Some(&mut self.incident)
+    }
+
+    fn brown_out(&self) -> Option<&BrownOut> {
+        self.incident.brown_out.as_ref()
+    }
+}
+
+impl Row for Charge {}
+
+impl Row for Disabled {}
 
 /// Something to be delivered to one sink. It exists once it is on disk; from then on it is delivered,
 /// or its failure is recorded.

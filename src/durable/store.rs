@@ -22,11 +22,9 @@ use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::lock::{DirLock, LockError};
-use super::record::{Case, Changes, Charge, Disabled, OutboxRecord};
+use super::record::{Case, Changes, Charge, Disabled, OutboxRecord, Row};
 use crate::incident::event::Event;
 use crate::sample::Timestamp;
 
@@ -286,7 +284,7 @@ impl Store {
 fn put<'c, K, V, I>(txn: &WriteTransaction, table: Table, values: I) -> Result<(), StoreError>
 where
     K: AsRef<str> + 'c + ?Sized,
-    V: Serialize + 'c,
+    V: Row + 'c,
     I: IntoIterator<Item = (&'c K, &'c V)>,
 {
     let mut rows = txn.open_table(table)?;
@@ -296,12 +294,12 @@ where
     Ok(())
 }
 
-fn get<V: DeserializeOwned>(txn: &ReadTransaction, table: Table, id: &str) -> Result<Option<V>, StoreError> {
+fn get<V: Row>(txn: &ReadTransaction, table: Table, id: &str) -> Result<Option<V>, StoreError> {
     let row = txn.open_table(table)?.get(id)?;
     row.map(|row| decode(table, id, row.value())).transpose()
 }
 
-fn rows<V: DeserializeOwned>(txn: &ReadTransaction, table: Table) -> Result<Vec<(String, V)>, StoreError> {
+fn rows<V: Row>(txn: &ReadTransaction, table: Table) -> Result<Vec<(String, V)>, StoreError> {
     let mut values = Vec::new();
     for row in txn.open_table(table)?.iter()? {
         let (id, row) = row?;
@@ -310,12 +308,22 @@ fn rows<V: DeserializeOwned>(txn: &ReadTransaction, table: Table) -> Result<Vec<
     Ok(values)
 }
 
-fn encode<V: Serialize>(table: Table, id: &str, value: &V) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(value).map_err(|source| unreadable(table, id, source))
+fn encode<V: Row>(table: Table, id: &str, value: &V) -> Result<Vec<u8>, StoreError> {
+    let row = postcard::to_stdvec(value).and_then(|row| match value.brown_out() {
+        Some(brown_out) => postcard::to_extend(brown_out, row),
+        None => Ok(row),
+    });
+    row.map_err(|source| unreadable(table, id, source))
 }
 
-fn decode<V: DeserializeOwned>(table: Table, id: &str, bytes: &[u8]) -> Result<V, StoreError> {
-    postcard::from_bytes(bytes).map_err(|source| unreadable(table, id, source))
+fn decode<V: Row>(table: Table, id: &str, bytes: &[u8]) -> Result<V, StoreError> {
+    let row = postcard::take_from_bytes(bytes).and_then(|(mut value, behind): (V, &[u8])| {
+        if let Some(incident) = value.incident().filter(|_| !behind.is_empty()) {
+            incident.brown_out = Some(postcard::from_bytes(behind)?);
+        }
+        Ok(value)
+    });
+    row.map_err(|source| unreadable(table, id, source))
 }
 
 fn unreadable(table: Table, id: &str, source: postcard::Error) -> StoreError {

@@ -212,6 +212,7 @@ mod tests {
             hypotheses: vec![Hypothesis { fault: fault.into(), probability: 0.8, evidence: vec![] }],
             movers: vec![mover],
             prediction,
+            brown_out: None,
             remedy: remedy.map(Into::into),
             summary: "something".into(),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
-use super::event::{Incident, Severity};
+use super::event::{Incident, Severity, with_brown_out};
 use super::foresee::{Foreseen, foresee};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
@@ -56,6 +56,7 @@ pub(super) struct Case {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Opened {
     /// As told last.
+    #[serde(with = "with_brown_out")]
     pub incident: Incident,
     pub seq: u32,
     pub told_at: Timestamp,
@@ -442,6 +443,7 @@ mod tests {
             hypotheses: hypothesis.into_iter().collect(),
             movers,
             prediction: None,
+            brown_out: None,
             remedy: None,
             summary: String::new(),
         };

@@ -88,6 +88,9 @@ pub struct Incident {
     /// In the order in which they moved.
     pub movers: Vec<Mover>,
     pub prediction: Option<Prediction>,
+    /// Of users who accept some brown-out, where what is foretold uses it up; left out where it does not.
+    #[serde(default, with = "told_only", skip_serializing_if = "Option::is_none")]
+    pub brown_out: Option<BrownOut>,
     pub remedy: Option<String>,
     /// One plain sentence with numbers and units.
     pub summary: String,
@@ -97,15 +100,36 @@ pub struct Incident {
 mod told_only {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<S: Serializer>(value: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { value.serialize(serializer) } else { serializer.serialize_unit() }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
         if deserializer.is_human_readable() {
             return Option::deserialize(deserializer);
         }
         <()>::deserialize(deserializer).map(|()| None)
+    }
+}
+
+/// An incident with what rows on disk do not have: state is saved so, and goes on as if it had never stopped.
+pub(super) mod with_brown_out {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{BrownOut, Incident};
+
+    pub fn serialize<S: Serializer>(incident: &Incident, serializer: S) -> Result<S::Ok, S::Error> {
+        (incident, &incident.brown_out).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Incident, D::Error> {
+        let (incident, brown_out) = <(Incident, Option<BrownOut>)>::deserialize(deserializer)?;
+        Ok(Incident { brown_out, ..incident })
     }
 }
 
@@ -144,6 +168,18 @@ pub struct Prediction {
     pub what: String,
 }
 
+/// How much of a week some users accept in which what they were promised is not kept, and how much of that is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BrownOut {
+    /// Who they are: by the name that the configuration gives them, else by the machines that serve them.
+    pub name: String,
+    pub accepted_seconds: f64,
+    /// In the last seven days.
+    pub used_seconds: f64,
+    /// When the rest is used up if what is foretold comes; `None` where all is used up by now.
+    pub used_up_at: Option<Timestamp>,
+}
+
 /// Whether actions are only recorded, wait for a person, or are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +204,13 @@ pub struct Action {
     pub outcome: String,
     /// Why it was refused or failed, for people.
     pub reason: Option<String>,
+}
+
+impl BrownOut {
+    /// Nothing is left of what these users accept.
+    pub fn is_used_up(&self) -> bool {
+        self.used_up_at.is_none()
+    }
 }
 
 impl Event {

@@ -88,6 +88,7 @@ mod tests {
             hypotheses: faults.iter().map(hypothesis).collect(),
             movers: Vec::new(),
             prediction: None,
+            brown_out: None,
             remedy: None,
             summary: String::new(),
         };

@@ -141,6 +141,7 @@ fn describe(house: &House, at: Timestamp, case: &Case, assessment: &Assessment) 
         hypotheses: hypotheses(house, &story, assessment),
         movers: movers(house, &story),
         prediction: assessment.foreseen.prediction.clone(),
+        brown_out: None,
         remedy: assessment.remedy.clone(),
         summary: explain::summary(house, at, &story, fault, assessment),
     })

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::durable::record::{RecordState, Stage, Step};
+use crate::incident::event::{BrownOut, Incident};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -90,6 +91,31 @@ fn rows_keep_their_format() {
     let hash = Sha256::digest(postcard::to_stdvec(&rows).unwrap());
     let hash: String = hash[..8].iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!((VERSION, hash.as_str()), (1, "2166b571e10437ba"));
+}
+
+#[test]
+fn a_brown_out_stands_behind_rows_that_have_no_place_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let used_up_at = Some(Timestamp(7));
+    let brown_out =
+        BrownOut { name: "customers".into(), accepted_seconds: 1800.0, used_seconds: 720.0, used_up_at };
+    let of = |incident: Option<&mut Incident>| incident.unwrap().brown_out = Some(brown_out.clone());
+    let (mut event, mut case) = (event("a", 0), case("a", None));
+    let mut record = record("r", 1, RecordState::Pending);
+    let before = postcard::to_stdvec(&event).unwrap();
+    [event.incident(), case.incident(), record.incident()].into_iter().for_each(of);
+    assert_eq!(postcard::to_stdvec(&event).unwrap(), before, "versions that know of none read it as ever");
+    let changes = Changes {
+        events: vec![event.clone()],
+        records: vec![record.clone()],
+        cases: BTreeMap::from([("a".into(), case.clone())]),
+        ..Changes::default()
+    };
+    store.commit(&changes).unwrap();
+    assert_eq!(store.events("a").unwrap(), [event]);
+    assert_eq!(store.record("r").unwrap(), Some(record));
+    assert_eq!(store.case("a").unwrap(), Some(case));
 }
 
 #[test]
