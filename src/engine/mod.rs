@@ -12,6 +12,8 @@ mod groups;
 mod local_time;
 mod maintenance;
 #[cfg(test)]
+mod promises;
+#[cfg(test)]
 mod properties;
 mod settings;
 mod settle;
@@ -429,6 +431,7 @@ impl Engine {
         stats.open_incidents = self.incidents.open().count();
         stats.waiting = self.ticker.waiting();
         stats.thresholds = self.incidents.thresholds();
+        stats.brown_outs = self.incidents.brown_outs().collect();
         let drops = self.incidents.drops();
         stats.not_followed = [
             ("movers_full", drops.movers),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::incident::BrownOutUse;
 use crate::sample::Timestamp;
 use crate::series::registry::Rejected;
 use crate::series::tick::Dropped;
@@ -31,6 +32,8 @@ pub struct Stats {
     pub verdicts: [u64; 3],
     /// Samples that wait for their tick.
     pub waiting: usize,
+    /// What is used of what users accept without what they were promised, in the order of the configuration.
+    pub brown_outs: Vec<BrownOutUse>,
 }
 
 impl Stats {

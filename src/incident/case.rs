@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::brown_out::BrownOuts;
 use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
 use super::event::{Incident, Severity, with_brown_out};
 use super::foresee::{Foreseen, foresee};
@@ -234,7 +235,7 @@ impl Case {
     pub fn assess(
         &mut self,
         house: &House,
-        (watches, restarts): (&Watches, &Restarts),
+        (watches, restarts, brown_outs): (&Watches, &Restarts, &BrownOuts),
         view: &impl View,
         at: Timestamp,
         takes: &Takes,
@@ -256,7 +257,7 @@ impl Case {
             return None;
         }
         let only_silent = is_silence(&story);
-        let foreseen = foresee(house, watches, view, at, &story, &ranked);
+        let foreseen = foresee(house, (watches, brown_outs), view, at, &story, &ranked);
         let machines = machines_of(&story);
         // What may as well be an exporter that fails is no ground to act on.
         let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| !only_silent);

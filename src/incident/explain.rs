@@ -2,6 +2,7 @@
 
 use super::House;
 use super::case::Assessment;
+use super::event::BrownOut;
 use super::mover::Track;
 use crate::predict::pack::{Fault, Movement};
 use crate::sample::{Labels, Timestamp};
@@ -44,7 +45,28 @@ pub(super) fn summary(
         };
         text.push_str(&format!("; {}{when}", p.what));
     }
+    if let Some(brown_out) = &assessment.foreseen.brown_out {
+        text.push_str(&format!("; {}", accepted(brown_out, at)));
+    }
     text
+}
+
+/// `customers accept 30 min a week: 12 are used, the rest by 11:50 UTC`.
+fn accepted(brown_out: &BrownOut, now: Timestamp) -> String {
+    let ms = |seconds: f64| (1000.0 * seconds) as i64;
+    let accepted = duration(ms(brown_out.accepted_seconds));
+    let used = match (brown_out.used_seconds / 60.0, accepted.ends_with(" min")) {
+        (minutes, true) if minutes < 120.0 => format!("{minutes:.0}"),
+        (minutes, false) if minutes < 120.0 => format!("{minutes:.0} min"),
+        _ => duration(ms(brown_out.used_seconds)),
+    };
+    let used = match brown_out.used_up_at.map(|by| clock(by, now)) {
+        None => "all are used".to_owned(),
+        Some(by) if brown_out.used_seconds == 0.0 => format!("none are used, all by {by}"),
+        Some(by) if brown_out.used_seconds == 60.0 => format!("{used} is used, the rest by {by}"),
+        Some(by) => format!("{used} are used, the rest by {by}"),
+    };
+    format!("{} accept {accepted} a week: {used}", brown_out.name)
 }
 
 /// The faults that it may be, of which none stands out: `clamd_stuck (40 %) or slow_lmtp (30 %)`.
@@ -220,6 +242,27 @@ mod tests {
             (f64::NAN, "s", "NaN s"),
         ] {
             assert_eq!(quantity(value, unit), want);
+        }
+    }
+
+    #[test]
+    fn what_users_accept_is_told_with_what_is_left_of_it() {
+        let now = Timestamp::parse_rfc3339("2026-03-02T11:30:00Z").unwrap();
+        let said = |accepted_minutes: f64, used_minutes: f64, minutes_ahead: Option<i64>| {
+            let (accepted_seconds, used_seconds) = (60.0 * accepted_minutes, 60.0 * used_minutes);
+            let used_up_at = minutes_ahead.map(|minutes| now.plus_ms(60_000 * minutes));
+            accepted(&BrownOut { name: "customers".into(), accepted_seconds, used_seconds, used_up_at }, now)
+        };
+        for (told, want) in [
+            (said(30.0, 12.0, Some(20)), "30 min a week: 12 are used, the rest by 11:50 UTC"),
+            (said(30.0, 1.0, Some(29)), "30 min a week: 1 is used, the rest by 11:59 UTC"),
+            (said(30.0, 0.0, Some(840)), "30 min a week: none are used, all by 2026-03-03 01:30 UTC"),
+            (said(30.0, 31.0, None), "30 min a week: all are used"),
+            (said(240.0, 12.0, Some(20)), "4 h a week: 12 min are used, the rest by 11:50 UTC"),
+            (said(240.0, 150.0, Some(20)), "4 h a week: 2 h 30 min are used, the rest by 11:50 UTC"),
+            (said(1.5, 1.0, Some(20)), "90 s a week: 1 min is used, the rest by 11:50 UTC"),
+        ] {
+            assert_eq!(told, format!("customers accept {want}"));
         }
     }
 

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::brown_out::{Ahead, BrownOuts};
 use super::case::{FAULT_PROBABILITY, is_named};
-use super::event::Prediction;
+use super::event::{BrownOut, Prediction};
 use super::mover::Track;
 use super::watch::Watches;
 use super::{House, View, explain};
@@ -47,18 +48,42 @@ pub(super) struct Foreseen {
     pub felt: bool,
     /// Of which faults it is foretold, where none is named: their places, and how probable each is; the weightiest first.
     pub causes: Vec<(usize, f64)>,
+    /// What is used of what users accept who will feel it.
+    pub brown_out: Option<BrownOut>,
 }
 
-/// What is to be told of the time to come. Where nothing says when users feel it, when a mover reaches its own limit.
+type Machines<'t> = BTreeMap<EntityId, &'t Arc<str>>;
+
+/// What is to be told of the time to come.
 pub(super) fn foresee(
     house: &House,
-    watches: &Watches,
+    (watches, brown_outs): (&Watches, &BrownOuts),
     view: &impl View,
     now: Timestamp,
     story: &[&Track],
     ranked: &[Ranked],
 ) -> Foreseen {
-    let entities: BTreeMap<EntityId, &Arc<str>> = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
+    let machines: Machines = story.iter().map(|t| (t.entity, &t.entity_name)).collect();
+    let mut foreseen = when_felt(house, watches, view, now, (story, &machines), ranked);
+    let named = ranked.first().filter(|_| is_named(ranked)).map(|top| top.fault);
+    let fault = named.or(foreseen.causes.first().map(|(fault, _)| *fault));
+    if let Some((prediction, fault)) = foreseen.prediction.as_ref().zip(fault) {
+        let typical = (!foreseen.is_measured).then_some(prediction.impact_at);
+        let ahead = Ahead { fault: &house.table.faults()[fault], machines: &machines, typical };
+        foreseen.brown_out = brown_outs.foretold(house, watches, view, now, &ahead);
+    }
+    foreseen
+}
+
+/// When users feel it. Where nothing says that, when a mover reaches its own limit.
+fn when_felt(
+    house: &House,
+    watches: &Watches,
+    view: &impl View,
+    now: Timestamp,
+    (story, entities): (&[&Track], &Machines),
+    ranked: &[Ranked],
+) -> Foreseen {
     let named = ranked.first().filter(|_| is_named(ranked)).map(|top| &house.table.faults()[top.fault]);
     let promised = &house.settings.service_levels;
     let impact = named.and_then(|fault| {
@@ -90,7 +115,7 @@ pub(super) fn foresee(
     let typical = typical(house.table.faults(), ranked, now);
     let measured = impact.or_else(|| limit().filter(|_| named.is_none() || typical.is_none()));
     if let Some(measured) = measured {
-        return Foreseen { prediction: Some(told(measured)), is_measured: true, felt, causes: Vec::new() };
+        return Foreseen { prediction: Some(told(measured)), is_measured: true, felt, ..Foreseen::default() };
     }
     let Some(Typical { time, causes }) = typical else { return Foreseen::default() };
     // How long a fault takes is told of the pack's own levels, so these are what it says.

@@ -2,7 +2,9 @@
 
 use super::House;
 use super::case::{Assessment, Case, Opened};
-use super::event::{Event, EventKind, Hypothesis, Incident, Mover, Prediction, SCHEMA_VERSION, State};
+use super::event::{
+    BrownOut, Event, EventKind, Hypothesis, Incident, Mover, Prediction, SCHEMA_VERSION, State,
+};
 use super::explain;
 use super::id::incident_id;
 use super::mover::Track;
@@ -76,6 +78,7 @@ pub(super) fn resolve(house: &House, at: Timestamp, case: &Case, said: &str) -> 
     incident.root = None;
     incident.resolved_at = Some(at);
     incident.prediction = None;
+    incident.brown_out = None;
     let lasted = explain::duration(at.since(incident.opened_at));
     incident.summary = format!("Resolved{said} after {lasted}: {}", explain::past(house, at, &case.story()));
     Some(event(opened.seq, at, EventKind::Resolved, incident))
@@ -91,6 +94,11 @@ fn has_news(before: &Incident, now: &Incident, at: Timestamp, step_ms: i64) -> b
         || now.entities.len() > before.entities.len()
         || now.movers.len() > before.movers.len()
         || prediction_moved(before.prediction.as_ref(), now.prediction.as_ref(), at, step_ms)
+        || is_used_up(now) && !is_used_up(before)
+}
+
+fn is_used_up(incident: &Incident) -> bool {
+    incident.brown_out.as_ref().is_some_and(BrownOut::is_used_up)
 }
 
 /// Worth telling: something else will hurt, a quarter of what is left, or a tenth of it where what was told is no longer believed.
@@ -141,7 +149,7 @@ fn describe(house: &House, at: Timestamp, case: &Case, assessment: &Assessment) 
         hypotheses: hypotheses(house, &story, assessment),
         movers: movers(house, &story),
         prediction: assessment.foreseen.prediction.clone(),
-        brown_out: None,
+        brown_out: assessment.foreseen.brown_out.clone(),
         remedy: assessment.remedy.clone(),
         summary: explain::summary(house, at, &story, fault, assessment),
     })

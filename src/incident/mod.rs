@@ -4,10 +4,12 @@
 //! may be leaving its course,
 //! `habit` and `routine` say how rare that is for it, `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
 //! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
-//! sentence, `id` names it so that a replay gives the same name; `flap` keeps what comes back at once from being news each
+//! sentence, `id` names it so that a replay gives the same name; `brown_out` counts how long users did without what they were
+//! promised; `flap` keeps what comes back at once from being news each
 //! time. `feedback` hears what people say of it, and
 //! `excuse` keeps what was called false, so that it needs more the next time.
 
+mod brown_out;
 mod budget;
 mod case;
 mod correlate;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use brown_out::BrownOutUse;
 pub use budget::Budget;
 pub use feedback::{Heard, Verdict};
 pub use state::IncidentState;
@@ -175,10 +178,10 @@ impl Incidents {
         Self::load(settings, table, IncidentState::default())
     }
 
-    /// Goes on from `state`. Signals are resolved anew, since the packs may be others; `admit` is then
-    /// called once more for every series that is registered.
+    /// Goes on from `state`. Signals are resolved anew, since the packs may be others, and so may be what is promised;
+    /// `admit` is then called once more for every series that is registered.
     pub fn load(settings: IncidentSettings, table: Arc<SignalTable>, mut state: IncidentState) -> Self {
-        state.resolve_signals(&table);
+        state.fit(&table, &settings.service_levels);
         let signatures = Signatures::new(&table);
         Incidents { settings, table, signatures, state, paused: BTreeSet::new() }
     }
@@ -299,6 +302,11 @@ impl Incidents {
 
     pub fn drops(&self) -> IncidentDrops {
         self.state.drops
+    }
+
+    /// How much is used of what users accept in a week without what they were promised, in the order of the configuration.
+    pub fn brown_outs(&self) -> impl Iterator<Item = BrownOutUse> {
+        self.state.brown_outs()
     }
 
     /// The evidence that a ticket and a page take now.

@@ -1,5 +1,6 @@
 //! What incidents must make of the disturbances that a site knows, told as scenarios over a small site.
 
+mod brown_out;
 mod site;
 
 use std::collections::BTreeMap;

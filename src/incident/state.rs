@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::brown_out::{BrownOutUse, BrownOuts};
 use super::budget::{Counts, Past, Thresholds};
 use super::case::{Case, Opened, Takes};
 use super::event::{Event, Incident, Severity};
@@ -20,6 +21,7 @@ use super::{
     FINDING_SURPRISE_MIN, Finding, House, IncidentDrops, IncidentSettings, View, correlate, lifecycle,
 };
 use crate::predict::pack::Fault;
+use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::SignalTable;
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
@@ -46,11 +48,13 @@ pub struct IncidentState {
     in_case: BTreeMap<SeriesId, u64>,
     next_case: u64,
     now: Hour,
+    brown_outs: BrownOuts,
 }
 
 impl IncidentState {
-    /// After a restart: the packs may be others.
-    pub(super) fn resolve_signals(&mut self, table: &SignalTable) {
+    /// After a restart: packs and promises may be others.
+    pub(super) fn fit(&mut self, table: &SignalTable, levels: &ServiceLevels) {
+        self.brown_outs.fit(levels);
         for case in self.cases.values_mut() {
             for track in case.tracks.values_mut().chain(&mut case.gone) {
                 track.signal = table.resolve(&track.labels);
@@ -71,6 +75,7 @@ impl IncidentState {
         self.habits.step(at);
         self.feedback.excuses.advance(at);
         let mut alarms = self.watches.step(house, at, view);
+        self.brown_outs.step(house, at, &self.watches, view);
         alarms.retain(|alarm| {
             !house.paused.contains(&alarm.entity) && !self.feedback.excuses.holds_limit(at, &alarm.labels)
         });
@@ -174,10 +179,8 @@ impl IncidentState {
             }
             let worsens = |fault: &Fault, remedy: &str| forbidden.holds(*number, &fault.name, remedy);
             let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for, worsens: &worsens };
-            let Some(assessment) = case.assess(house, (&self.watches, &self.restarts), view, at, &takes)
-            else {
-                continue;
-            };
+            let known = (&self.watches, &self.restarts, &self.brown_outs);
+            let Some(assessment) = case.assess(house, known, view, at, &takes) else { continue };
             if case.opened.is_some() {
                 if is_calm(house, at, view, (&self.watches, &self.flaps), case) {
                     out.extend(lifecycle::resolve(house, at, case, ""));
@@ -356,6 +359,11 @@ impl IncidentState {
 
     pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
         self.cases.values().filter_map(|case| Some(&case.opened.as_ref()?.incident))
+    }
+
+    /// What is used of what users accept of brown-out.
+    pub(super) fn brown_outs(&self) -> impl Iterator<Item = BrownOutUse> {
+        self.brown_outs.used(self.now.at)
     }
 
     pub(super) fn thresholds(&self, settings: &IncidentSettings) -> Thresholds {
