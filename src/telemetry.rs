@@ -90,6 +90,12 @@ struct VerdictLabel {
     verdict: &'static str,
 }
 
+/// Users to whom something was promised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UsersLabel {
+    users: String,
+}
+
 struct Probe {
     queue: &'static str,
     length: Box<dyn Fn() -> usize + Send + Sync>,
@@ -118,6 +124,8 @@ pub struct Metrics {
     waiting: Gauge,
     incidents_open: Gauge,
     threshold: Family<SeverityLabel, Gauge<f64, AtomicU64>>,
+    brown_out_accepted: Family<UsersLabel, Gauge<f64, AtomicU64>>,
+    brown_out_used: Family<UsersLabel, Gauge<f64, AtomicU64>>,
     ticks: Counter,
     ticks_skipped: Counter,
     /// Data time of the newest tick, `i64::MIN` before the first.
@@ -190,6 +198,8 @@ impl Metrics {
             waiting: Gauge::default(),
             incidents_open: Gauge::default(),
             threshold: Family::default(),
+            brown_out_accepted: Family::default(),
+            brown_out_used: Family::default(),
             ticks: Counter::default(),
             ticks_skipped: Counter::default(),
             tick_at: AtomicI64::new(i64::MIN),
@@ -244,6 +254,18 @@ impl Metrics {
         let skipped = "Ticks left out because nothing came for a long time";
         r.register("skipped_ticks", skipped, self.ticks_skipped.clone());
         let (seconds, bytes) = (|| Unit::Seconds, || Unit::Bytes);
+        r.register_with_unit(
+            "brown_out_accepted",
+            "What users accept of a week without what they were promised",
+            seconds(),
+            self.brown_out_accepted.clone(),
+        );
+        r.register_with_unit(
+            "brown_out_used",
+            "How much of the last seven days users were without what they were promised",
+            seconds(),
+            self.brown_out_used.clone(),
+        );
         r.register_with_unit(
             "watermark_lag",
             "How far the newest tick is behind the clock",
@@ -363,6 +385,14 @@ impl Metrics {
         }
     }
 
+    /// Sets what some users accept of a week without what they were promised, and what is used of that. Users come from the
+    /// configuration.
+    pub fn brown_out(&self, users: &str, accepted_seconds: f64, used_seconds: f64) {
+        let users = UsersLabel { users: users.into() };
+        self.brown_out_accepted.get_or_create(&users).set(accepted_seconds);
+        self.brown_out_used.get_or_create(&users).set(used_seconds);
+    }
+
     /// A snapshot of data time `at` is on disk.
     pub fn snapshot(&self, at: Timestamp, bytes: u64) {
         self.snapshot_at.store(at.0, Ordering::Relaxed);
@@ -436,6 +466,7 @@ mod tests {
         metrics.snapshot(Timestamp(1_000), 77);
         metrics.outbox(10, [("pager", "notice", 4)].into_iter());
         metrics.outbox_dropped_in_all("pager", "notice", 2);
+        metrics.brown_out(r#"our "best""#, 1800.0, 720.0);
         metrics.engine(EngineGauges {
             entities: 3,
             waiting: 9,
@@ -456,6 +487,8 @@ mod tests {
             "foreshock_known_entities 3",
             "foreshock_waiting_samples 9",
             r#"foreshock_incident_threshold_weight{severity="page"} 8.5"#,
+            r#"foreshock_brown_out_accepted_seconds{users="our \"best\""} 1800.0"#,
+            r#"foreshock_brown_out_used_seconds{users="our \"best\""} 720.0"#,
             "foreshock_skipped_ticks_total 6",
             "foreshock_samples_total 40",
             "foreshock_snapshot_age_seconds 60.0",

@@ -209,6 +209,9 @@ impl EngineThread {
         for (bound, count) in stats.not_followed {
             self.metrics.dropped_in_all("incidents", bound, count);
         }
+        for brown_out in &stats.brown_outs {
+            self.metrics.brown_out(&brown_out.users, brown_out.accepted_seconds, brown_out.used_seconds);
+        }
         for (verdict, count) in Verdict::ALL.into_iter().zip(stats.verdicts) {
             self.metrics.feedback_in_all(verdict.name(), count);
         }

@@ -131,6 +131,21 @@ async fn history_warms_and_what_was_over_in_it_concerns_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_users_accept_is_shown_beside_what_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_server, config) = prometheus(Paper { disturbed: 0..0, delay: Duration::ZERO }).await;
+    let promise = "{name: customers, within: {delivery: 10m}, brown_out_per_week: 30m}";
+    let service = Service::start(dir.path(), &format!("{config}service_levels: [{promise}]\n")).await;
+    service.until_live().await;
+    let page = service.page().await;
+    service.stop().await;
+    for (shown, seconds) in [("accepted", "1800.0"), ("used", "0.0")] {
+        let line = format!(r#"foreshock_brown_out_{shown}_seconds{{users="customers"}} {seconds}"#);
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_still_goes_on_at_the_end_of_history_is_told() {
     let incidents = incidents_after(seconds_ago(900)..i64::MAX).await;
     assert_eq!(incidents.len(), 1, "{incidents:?}");
