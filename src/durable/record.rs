@@ -8,49 +8,49 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::incident::event::{Action, BrownOut, Event, Incident, Severity};
+use crate::incident::event::{Action, Event, Incident, Severity};
 use crate::sample::Timestamp;
 
-/// What is kept in rows. A brown-out stands behind the row of its incident, where rows that were written before there was
-/// one end, and where versions that know of none do not look.
+/// What is kept in rows. What an incident has that rows have no place for stands behind them: where rows that were written
+/// before there was any of it end, and where versions that know of none do not look.
 pub(super) trait Row: Serialize + DeserializeOwned {
     /// The incident that it tells of.
-    fn incident(&mut self) -> Option<&mut Incident> {
+    fn incident(&self) -> Option<&Incident> {
         None
     }
 
-    fn brown_out(&self) -> Option<&BrownOut> {
+    fn incident_mut(&mut self) -> Option<&mut Incident> {
         None
     }
 }
 
 impl Row for Event {
-    fn incident(&mut self) -> Option<&mut Incident> {
-        self.incident.as_mut()
+    fn incident(&self) -> Option<&Incident> {
+        self.incident.as_ref()
     }
 
-    fn brown_out(&self) -> Option<&BrownOut> {
-        self.incident.as_ref()?.brown_out.as_ref()
+    fn incident_mut(&mut self) -> Option<&mut Incident> {
+        self.incident.as_mut()
     }
 }
 
 impl Row for OutboxRecord {
-    fn incident(&mut self) -> Option<&mut Incident> {
+    fn incident(&self) -> Option<&Incident> {
         self.event.incident()
     }
 
-    fn brown_out(&self) -> Option<&BrownOut> {
-        self.event.brown_out()
+    fn incident_mut(&mut self) -> Option<&mut Incident> {
+        self.event.incident_mut()
     }
 }
 
 impl Row for Case {
-    fn incident(&mut self) -> Option<&mut Incident> {
-        Some(&mut self.incident)
+    fn incident(&self) -> Option<&Incident> {
+        Some(&self.incident)
     }
 
-    fn brown_out(&self) -> Option<&BrownOut> {
-        self.incident.brown_out.as_ref()
+    fn incident_mut(&mut self) -> Option<&mut Incident> {
+        Some(&mut self.incident)
     }
 }
 

@@ -25,7 +25,7 @@ use redb::{
 
 use super::lock::{DirLock, LockError};
 use super::record::{Case, Changes, Charge, Disabled, OutboxRecord, Row};
-use crate::incident::event::Event;
+use crate::incident::event::{Behind, Event};
 use crate::sample::Timestamp;
 
 /// Format of the rows.
@@ -309,8 +309,9 @@ fn rows<V: Row>(txn: &ReadTransaction, table: Table) -> Result<Vec<(String, V)>,
 }
 
 fn encode<V: Row>(table: Table, id: &str, value: &V) -> Result<Vec<u8>, StoreError> {
-    let row = postcard::to_stdvec(value).and_then(|row| match value.brown_out() {
-        Some(brown_out) => postcard::to_extend(brown_out, row),
+    let behind = value.incident().map(Behind::of).filter(|behind| *behind != Behind::default());
+    let row = postcard::to_stdvec(value).and_then(|row| match &behind {
+        Some(behind) => postcard::to_extend(behind, row),
         None => Ok(row),
     });
     row.map_err(|source| unreadable(table, id, source))
@@ -318,8 +319,8 @@ fn encode<V: Row>(table: Table, id: &str, value: &V) -> Result<Vec<u8>, StoreErr
 
 fn decode<V: Row>(table: Table, id: &str, bytes: &[u8]) -> Result<V, StoreError> {
     let row = postcard::take_from_bytes(bytes).and_then(|(mut value, behind): (V, &[u8])| {
-        if let Some(incident) = value.incident().filter(|_| !behind.is_empty()) {
-            incident.brown_out = Some(postcard::from_bytes(behind)?);
+        if let Some(incident) = value.incident_mut().filter(|_| !behind.is_empty()) {
+            postcard::from_bytes::<Behind>(behind)?.put(incident);
         }
         Ok(value)
     });

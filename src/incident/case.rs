@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::brown_out::BrownOuts;
 use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
-use super::event::{Incident, Severity, with_brown_out};
+use super::event::{Incident, Severity, whole};
 use super::foresee::{Foreseen, foresee};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
@@ -57,7 +57,7 @@ pub(super) struct Case {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Opened {
     /// As told last.
-    #[serde(with = "with_brown_out")]
+    #[serde(with = "whole")]
     pub incident: Incident,
     pub seq: u32,
     pub told_at: Timestamp,

@@ -74,8 +74,8 @@ pub struct Incident {
     /// The entity of the first mover.
     pub entity: String,
     pub entities: Vec<String>,
-    /// Where the named fault is thought to have begun: what a remedy is done to. It is told and not kept.
-    #[serde(default, with = "told_only")]
+    /// Where the named fault is thought to have begun: what a remedy is done to.
+    #[serde(default, with = "behind_rows")]
     pub root: Option<String>,
     pub opened_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
@@ -89,15 +89,15 @@ pub struct Incident {
     pub movers: Vec<Mover>,
     pub prediction: Option<Prediction>,
     /// Of users who accept some brown-out, where what is foretold uses it up; left out where it does not.
-    #[serde(default, with = "told_only", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "behind_rows", skip_serializing_if = "Option::is_none")]
     pub brown_out: Option<BrownOut>,
     pub remedy: Option<String>,
     /// One plain sentence with numbers and units.
     pub summary: String,
 }
 
-/// A field of what is told that rows on disk do not have: they were written before there was one.
-mod told_only {
+/// A field for which binary rows have no place: they were written before there was one. It stands behind them, see `Behind`.
+mod behind_rows {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<T: Serialize, S: Serializer>(
@@ -117,19 +117,37 @@ mod told_only {
     }
 }
 
-/// An incident with what rows on disk do not have: state is saved so, and goes on as if it had never stopped.
-pub(super) mod with_brown_out {
+/// What of an incident stands behind its binary row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    root: Option<String>,
+    brown_out: Option<BrownOut>,
+}
+
+impl Behind {
+    pub fn of(incident: &Incident) -> Self {
+        Behind { root: incident.root.clone(), brown_out: incident.brown_out.clone() }
+    }
+
+    pub fn put(self, incident: &mut Incident) {
+        (incident.root, incident.brown_out) = (self.root, self.brown_out);
+    }
+}
+
+/// An incident with what stands behind its row: state is saved so, and goes on as if it had never stopped.
+pub(super) mod whole {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{BrownOut, Incident};
+    use super::{Behind, Incident};
 
     pub fn serialize<S: Serializer>(incident: &Incident, serializer: S) -> Result<S::Ok, S::Error> {
-        (incident, &incident.brown_out).serialize(serializer)
+        (incident, Behind::of(incident)).serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Incident, D::Error> {
-        let (incident, brown_out) = <(Incident, Option<BrownOut>)>::deserialize(deserializer)?;
-        Ok(Incident { brown_out, ..incident })
+        let (mut incident, behind) = <(Incident, Behind)>::deserialize(deserializer)?;
+        behind.put(&mut incident);
+        Ok(incident)
     }
 }
 

@@ -61,8 +61,6 @@ pub(super) fn update(
 pub(super) fn acknowledge(at: Timestamp, opened: &mut Opened, said: &str) -> Event {
     opened.acknowledged = true;
     opened.incident.state = State::Acknowledged;
-    // It is not kept over a restart, and what is said may not depend on one.
-    opened.incident.root = None;
     opened.incident.summary = format!("{}; {said}", opened.incident.summary);
     opened.told_at = at;
     opened.seq += 1;
@@ -75,7 +73,6 @@ pub(super) fn resolve(house: &House, at: Timestamp, case: &Case, said: &str) -> 
     let mut incident = opened.incident.clone();
     incident.movers = movers(house, &case.story());
     incident.state = State::Resolved;
-    incident.root = None;
     incident.resolved_at = Some(at);
     incident.prediction = None;
     incident.brown_out = None;

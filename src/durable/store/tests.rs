@@ -94,17 +94,20 @@ fn rows_keep_their_format() {
 }
 
 #[test]
-fn a_brown_out_stands_behind_rows_that_have_no_place_for_it() {
+fn root_and_brown_out_stand_behind_rows_that_have_no_place_for_them() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let used_up_at = Some(Timestamp(7));
     let brown_out =
         BrownOut { name: "customers".into(), accepted_seconds: 1800.0, used_seconds: 720.0, used_up_at };
-    let of = |incident: Option<&mut Incident>| incident.unwrap().brown_out = Some(brown_out.clone());
+    let of = |incident: Option<&mut Incident>| {
+        let incident = incident.unwrap();
+        (incident.root, incident.brown_out) = (Some("mta1".into()), Some(brown_out.clone()));
+    };
     let (mut event, mut case) = (event("a", 0), case("a", None));
     let mut record = record("r", 1, RecordState::Pending);
     let before = postcard::to_stdvec(&event).unwrap();
-    [event.incident(), case.incident(), record.incident()].into_iter().for_each(of);
+    [event.incident_mut(), case.incident_mut(), record.incident_mut()].into_iter().for_each(of);
     assert_eq!(postcard::to_stdvec(&event).unwrap(), before, "versions that know of none read it as ever");
     let changes = Changes {
         events: vec![event.clone()],
