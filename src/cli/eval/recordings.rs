@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use super::files::in_parallel;
 use super::sim::report::Report;
-use super::sim::trial::{Faults, SeedReport, Week, told};
+use super::sim::trial::{SeedReport, Week, told};
 use crate::cli::progress::bar;
 use crate::collect::recording::columns::{Columns, RecordingLimits};
 use crate::collect::recording::{self, input};
@@ -109,7 +109,8 @@ impl Recordings {
         Ok(SeedReport {
             seed: 0,
             exporters: folder.display().to_string(),
-            faults: vec![Faults { pages_per_week: budget, verdicts: verdicts(&truth, &events) }],
+            verdicts: verdicts(&truth, &events),
+            further: Vec::new(),
             weeks: weeks(&truth, &events, span, budget),
             series,
             series_ticks: engine.ticks() * series as u64,

@@ -127,8 +127,7 @@ const WEEKS_HEADER: [&str; 9] = [
 
 impl<'r> Report<'r> {
     pub fn of(seeds: &'r [SeedReport]) -> Self {
-        let firsts = seeds.iter().filter_map(|seed| seed.faults.first());
-        let verdicts: Vec<&Verdict> = firsts.flat_map(|faults| &faults.verdicts).collect();
+        let verdicts: Vec<&Verdict> = seeds.iter().flat_map(|seed| &seed.verdicts).collect();
         let mut names: Vec<&str> = Vec::new();
         for name in crate::sim::cluster::FAULTS.iter().map(|about| about.name) {
             if verdicts.iter().any(|v| v.fault == name) {
@@ -188,8 +187,7 @@ impl<'r> Report<'r> {
 
 impl Weeks {
     fn of(budget: f64, weeks: &[&Week], seeds: &[SeedReport]) -> Self {
-        let faults = seeds.iter().flat_map(|seed| &seed.faults);
-        let verdicts = faults.filter(|faults| faults.pages_per_week == budget).flat_map(|f| &f.verdicts);
+        let verdicts = seeds.iter().flat_map(|seed| seed.at(budget));
         let weeks: Vec<&&Week> = weeks.iter().filter(|week| week.pages_per_week == budget).collect();
         let mean = |of: &dyn Fn(&Week) -> usize| {
             weeks.iter().map(|week| of(week) as f64).sum::<f64>() / weeks.len() as f64

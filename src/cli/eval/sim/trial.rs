@@ -46,12 +46,23 @@ pub struct Plan {
 pub struct SeedReport {
     pub seed: u64,
     pub exporters: String,
-    /// One a budget.
-    pub faults: Vec<Faults>,
+    /// At the first budget.
+    pub verdicts: Vec<Verdict>,
+    /// At each of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Faults>,
     pub weeks: Vec<Week>,
     pub series: usize,
     pub series_ticks: u64,
     pub seconds: f64,
+}
+
+impl SeedReport {
+    /// What was told of each fault under a budget: the first, where it is none of the others.
+    pub fn at(&self, pages_per_week: f64) -> &[Verdict] {
+        let other = self.further.iter().find(|faults| faults.pages_per_week == pages_per_week);
+        other.map_or(&self.verdicts, |faults| &faults.verdicts)
+    }
 }
 
 /// What was told of each fault under one budget.
@@ -140,18 +151,22 @@ impl Plan {
         let mut report = SeedReport {
             seed,
             exporters,
-            faults: Vec::new(),
+            verdicts: Vec::new(),
+            further: Vec::new(),
             weeks: Vec::new(),
             series: engine.stats().series,
             series_ticks: 0,
             seconds: 0.0,
         };
-        for &budget in &self.budgets {
+        for (place, &budget) in self.budgets.iter().enumerate() {
             let mut fork = feed.fork();
             let mut engine = Engine::load(self.settings(budget), known.clone())?;
             let (week, verdicts) = self.week(budget, &mut fork, &mut engine, seed, progress)?;
             report.weeks.push(week);
-            report.faults.push(Faults { pages_per_week: budget, verdicts });
+            match place {
+                0 => report.verdicts = verdicts,
+                _ => report.further.push(Faults { pages_per_week: budget, verdicts }),
+            }
         }
         report.series_ticks = engine.ticks() * report.series as u64;
         report.seconds = started.elapsed().as_secs_f64();
