@@ -16,6 +16,35 @@ struct Found<'a> {
     form: SignalRef,
 }
 
+/// What is measured, by the place of the signal.
+struct Measured<'a> {
+    found: BTreeMap<u16, Found<'a>>,
+    /// Those that Foreshock makes of others that are found, and of which.
+    made: BTreeMap<u16, Vec<&'a str>>,
+}
+
+impl<'a> Measured<'a> {
+    fn new(table: &'a SignalTable, found: BTreeMap<u16, Found<'a>>) -> Self {
+        let series =
+            |name: &str| table.find(name).and_then(|place| found.get(&place)).map_or(0, |f| f.series);
+        let made = (0..).zip(table.signals()).filter_map(|(place, signal)| {
+            let (sources, series_min): (Vec<&str>, usize) = match (&signal.behind, &signal.balance) {
+                // With another machine to compare it with.
+                (Some(source), _) => (vec![source], 2),
+                (None, Some(balance)) => (balance.parts().map(|(_, name)| name).collect(), 1),
+                (None, None) => return None,
+            };
+            sources.iter().all(|name| series(name) >= series_min).then_some((place, sources))
+        });
+        let made = made.collect();
+        Measured { found, made }
+    }
+
+    fn has(&self, signal: u16) -> bool {
+        self.found.contains_key(&signal) || self.made.contains_key(&signal)
+    }
+}
+
 /// Writes the report: signals found and missing by pack, faults by how many of their signs are measured.
 pub(super) fn write(out: &mut impl Write, packs: &[Pack], series: &Listed) -> io::Result<()> {
     let table = SignalTable::new(packs);
@@ -26,17 +55,18 @@ pub(super) fn write(out: &mut impl Write, packs: &[Pack], series: &Listed) -> io
         meant += 1;
         found.entry(form.signal).or_insert(Found { series: 0, example: labels, form }).series += 1;
     }
+    let measured = Measured::new(&table, found);
     writeln!(out, "{meant} of {} series have a meaning", series.len())?;
     let mut told = BTreeSet::new();
     for pack in with_needed(packs) {
         let own: Vec<u16> = pack.signals.iter().filter_map(|s| table.find(&s.name)).collect();
         // A name that two packs have is the first one's.
         let own: Vec<u16> = own.into_iter().filter(|signal| told.insert(*signal)).collect();
-        signals(out, &pack.name, &own, &table, &found)?;
+        signals(out, &pack.name, &own, &table, &measured)?;
     }
     writeln!(out, "\nfaults")?;
     for fault in table.faults() {
-        writeln!(out, "  {}", fault_line(fault, &table, &found))?;
+        writeln!(out, "  {}", fault_line(fault, &table, &measured))?;
     }
     Ok(())
 }
@@ -46,20 +76,23 @@ fn signals(
     pack: &str,
     own: &[u16],
     table: &SignalTable,
-    found: &BTreeMap<u16, Found>,
+    measured: &Measured,
 ) -> io::Result<()> {
-    let here = own.iter().filter(|signal| found.contains_key(signal)).count();
+    let here = own.iter().filter(|signal| measured.has(**signal)).count();
     writeln!(out, "\npack {pack}: {here} of {} signals found", own.len())?;
     if here > 0 {
         writeln!(out, "  {:<24} {:>6}  {:<40}  found as", "signal", "series", "an example")?;
     }
     let name = |signal: &u16| table.signals()[usize::from(*signal)].name.as_str();
     for signal in own {
-        let Some(Found { series, example, form }) = found.get(signal) else { continue };
+        if let Some(sources) = measured.made.get(signal) {
+            writeln!(out, "  {:<24} made of {}", name(signal), sources.join(", "))?;
+        }
+        let Some(Found { series, example, form }) = measured.found.get(signal) else { continue };
         let form = &table.exported(*form).select;
         writeln!(out, "  {:<24} {series:>6}  {:<40}  {form}", name(signal), example.to_string())?;
     }
-    let missing: Vec<&str> = own.iter().filter(|signal| !found.contains_key(signal)).map(name).collect();
+    let missing: Vec<&str> = own.iter().filter(|signal| !measured.has(**signal)).map(name).collect();
     if !missing.is_empty() {
         writeln!(out, "  missing: {}", missing.join(", "))?;
     }
@@ -67,21 +100,21 @@ fn signals(
 }
 
 /// `remote_outage: 3 of 5 signs, can be recognised; missing …`: a signal counts once, however it may move.
-fn fault_line(fault: &Fault, table: &SignalTable, found: &BTreeMap<u16, Found>) -> String {
+fn fault_line(fault: &Fault, table: &SignalTable, measured: &Measured) -> String {
     let mut signs: Vec<&str> = Vec::new();
     for sign in &fault.evidence {
         if !signs.contains(&sign.signal.as_str()) {
             signs.push(&sign.signal);
         }
     }
-    let is_measured = |signal: &&&str| table.find(signal).is_some_and(|place| found.contains_key(&place));
-    let measured = signs.iter().filter(is_measured).count();
-    let can = match measured {
+    let is_measured = |signal: &&&str| table.find(signal).is_some_and(|place| measured.has(place));
+    let count = signs.iter().filter(is_measured).count();
+    let can = match count {
         0 => "not seen",
-        _ if measured == signs.len() || measured > 1 => "can be recognised",
+        _ if count == signs.len() || count > 1 => "can be recognised",
         _ => "seen by one sign, and not told from others",
     };
-    let mut line = format!("{:<20} {measured} of {} signs: {can}", fault.name, signs.len());
+    let mut line = format!("{:<20} {count} of {} signs: {can}", fault.name, signs.len());
     let missing: Vec<&str> = signs.iter().filter(|sign| !is_measured(sign)).copied().collect();
     if !missing.is_empty() {
         // cannot fail: a String takes all that it is given
@@ -103,6 +136,8 @@ mod tests {
             vec![("__name__", "mailboxd_lmtp_conn"), ("host", "store1")],
             vec![("__name__", "mailboxd_lmtp_conn"), ("host", "store2")],
             vec![("__name__", "probe_ssl_earliest_cert_expiry")],
+            vec![("__name__", "openldap_monitor_replication"), ("type", "gt"), ("host", "ldap1")],
+            vec![("__name__", "openldap_monitor_replication"), ("type", "gt"), ("host", "ldap2")],
             vec![("__name__", "unheard_of")],
         ];
         let series: Listed = series.iter().map(|labels| Labels::new(labels)).collect();
@@ -117,7 +152,10 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(line("5 of"), "5 of 6 series have a meaning");
+        assert_eq!(line("7 of"), "7 of 8 series have a meaning");
+        assert_eq!(line("ldap_behind"), "ldap_behind made of ldap_replication");
+        assert!(!told.contains("mta_unaccounted made of"), "it is not made of what is not there: {told}");
+        assert!(line("ldap_replica_lag").contains("2 of 3 signs"), "{told}");
         assert!(line("pack postfix").starts_with("pack postfix: 2 of "), "{told}");
         assert_eq!(
             line("lmtp_connections"),
