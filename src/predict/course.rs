@@ -398,6 +398,25 @@ mod tests {
     }
 
     #[test]
+    fn quantiles_are_those_of_all_arrivals_in_order() {
+        for height in [105.0, 200.0, 4000.0] {
+            let course = course(&after_calm(|t| t * t), height).unwrap();
+            let mut sorted = course.arrivals.clone();
+            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let total: f64 = sorted.iter().map(|(_, share)| share).sum();
+            let come_by = |at: f64| -> f64 { sorted.iter().filter(|(t, _)| *t <= at).map(|(_, s)| s).sum() };
+            let come_before =
+                |at: f64| -> f64 { sorted.iter().filter(|(t, _)| *t < at).map(|(_, s)| s).sum() };
+            for (at, share) in course.quantiles().into_iter().zip([0.1, 0.5, 0.9]) {
+                assert!(come_by(at) >= (share - 1e-9) * total, "{height}: {share}");
+                assert!(come_before(at) < (share + 1e-9) * total, "{height}: {share}");
+            }
+            let [_, middle, _] = course.quantiles();
+            assert!(course.is_within(1.000001 * middle) && !course.is_within(0.999 * middle), "{height}");
+        }
+    }
+
+    #[test]
     fn what_falls_or_stands_arrives_never() {
         assert_eq!(course(&after_calm(|t| -t), 200.0), None);
         assert_eq!(course(&after_calm(|_| 0.0), 200.0), None);
