@@ -226,7 +226,8 @@ pub fn course_by_work(
     };
     let by_work = by_work.filter(|_| its >= WEIGHT_MIN).map(|mut course| {
         for (at, _) in &mut course.arrivals {
-            *at = clock.seconds(*at);
+            // What is there by now comes by work at an instant that rounding may put before it.
+            *at = clock.seconds(*at).max(0.0);
         }
         course.gone_seconds = -clock.seconds(-course.gone_seconds);
         course
@@ -332,6 +333,28 @@ mod tests {
     fn after_calm(rise: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
         let at = |i: i32| f64::from(i - 29) * 15.0;
         (0..30).map(|i| (at(i), 100.0 * rise(f64::from((i - 9).max(0)) / 20.0))).collect()
+    }
+
+    #[test]
+    fn what_is_all_but_there_by_its_work_is_told_in_order() {
+        let mut rhythm = Rhythm::default();
+        let start = Timestamp(0);
+        // A load that differs by the hour, so that work and time part.
+        (0..3 * 1440).for_each(|minute: i64| {
+            rhythm.take(start.plus_ms(minute * 60_000), 10.0 + (minute / 60 % 24) as f64);
+        });
+        let work = rhythm.work().unwrap();
+        for minute in (3 * 1440..4 * 1440).step_by(7) {
+            let now = start.plus_ms(minute * 60_000);
+            let mut points = after_calm(|t| t);
+            points.iter_mut().zip(0..).for_each(|(point, i)| point.1 += 9.0 * f64::from(i * 7 % 5 - 2));
+            for height in [100.5, 104.0, 112.0] {
+                let Some(course) = course_by_work(&points, height, now, Some(&work)) else { continue };
+                assert!(course.arrivals.iter().all(|(at, _)| *at >= 0.0), "{minute} {height}");
+                let [early, middle, late] = course.quantiles();
+                assert!(early <= middle && middle <= late, "{minute} {height}: {early} {middle} {late}");
+            }
+        }
     }
 
     #[test]
