@@ -115,10 +115,16 @@ fn course(house: &House, at: Timestamp, track: &Track) -> String {
         return format!("{name} has given no data since {since}");
     }
     let unit = track.signal.map_or("", |signal| house.table.unit(signal));
-    let value = quantity(track.worst.value, unit);
     // The band of a count or a size ends at nothing, where its detectors know only numbers.
     let floor = if track.worst.value >= 0.0 && track.worst.expected >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    let [low, high] = [track.worst.low.max(floor), track.worst.high].map(|v| quantity(v, ""));
+    let [value, low, high] = [track.worst.value, track.worst.low.max(floor), track.worst.high];
+    let (value, [low, high]) = match unit {
+        "s since 1970" => (moment(value, at), [low, high].map(|v| moment(v, at))),
+        "0 or 1" => (number(value), [low, high].map(|v| number(v.round()))),
+        // Each in the unit that suits it, and what it is of once.
+        _ if unit.starts_with("bytes") => (quantity(value, unit), [low, high].map(|v| quantity(v, "bytes"))),
+        _ => (quantity(value, unit), [low, high].map(number)),
+    };
     let usual = if low == high { format!("usually {low}") } else { format!("usually {low} to {high}") };
     format!("{name} at {value} ({usual}) since {since}")
 }
@@ -163,7 +169,7 @@ pub(super) fn quantity(value: f64, unit: &str) -> String {
     }
     let number = number(value);
     match unit {
-        "" => number,
+        "" | "0 or 1" => number,
         _ => format!("{number} {unit}"),
     }
 }
@@ -197,6 +203,11 @@ fn number(value: f64) -> String {
     let digits = (2 - libm::floor(libm::log10(size)) as i32) as usize;
     let text = format!("{value:.digits$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A value in seconds since 1970.
+fn moment(value: f64, now: Timestamp) -> String {
+    clock(Timestamp::from_seconds(value), now)
 }
 
 /// `14:03` UTC, with the date where it is another day's than `now`.
@@ -239,6 +250,7 @@ mod tests {
             (-2.5, "", "-2.5"),
             (1536.0, "bytes", "1.5 KiB"),
             (5e12, "bytes a second", "4.55 TiB a second"),
+            (0.0, "0 or 1", "0"),
             (f64::NAN, "s", "NaN s"),
         ] {
             assert_eq!(quantity(value, unit), want);
