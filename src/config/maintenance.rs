@@ -4,9 +4,10 @@ use jiff::civil::{Time, Weekday};
 
 use super::problem::Place;
 use super::read::{FromNode, Placed, Reader, Section, did_you_mean};
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use crate::engine::{Maintenance, When};
 use crate::sample::Timestamp;
+use crate::series::registry::without_port;
 
 /// Windows at most: each is looked at once a tick.
 const WINDOWS_MAX: usize = 256;
@@ -65,16 +66,15 @@ pub(super) fn entities(section: &Section) -> Option<Vec<String>> {
     if section.node("entities").is_none() {
         return Some(Vec::new());
     }
-    let Placed { at, value } = section.get::<Placed<Vec<String>>>("entities")?;
-    if value.is_empty() {
-        section.reader.sink.push(
-            at,
-            "`entities` is empty",
-            "name some, or leave the key out for the whole site",
-        );
-        return None;
+    let node = section.node("entities")?;
+    let named: Vec<String> = section.get("entities")?;
+    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        let mend = "name some, or leave the key out for the whole site";
+        section.reader.sink.push(node.at, "`entities` is empty", mend);
     }
-    Some(value)
+    // Machines have no port, also where the label that names them does.
+    let machines: Vec<String> = named.iter().map(|name| without_port(name.trim()).to_owned()).collect();
+    (!machines.is_empty()).then_some(machines)
 }
 
 struct Instant(Timestamp);
