@@ -26,7 +26,9 @@ const IMAP_CONNECTIONS_PER_USER: f64 = 0.062;
 const HTTP_THREADS: f64 = 250.0;
 const HTTP_WAITING_MAX: f64 = 1_500.0;
 const LMTP_THREADS: f64 = 20.0;
+/// Of each listener, plain and TLS.
 const IMAP_CONNECTIONS_MAX: f64 = 200.0;
+const IMAP_TLS_SHARE: f64 = 0.88;
 /// Share of SOAP requests that search.
 pub const SEARCHES: f64 = 0.05;
 /// Caches are warm again after about this.
@@ -281,14 +283,15 @@ impl Store {
         // Clients that lost their connection come back within minutes, others come and go with the day.
         let pace = if self.warm < 0.3 { 240.0 } else { 1_800.0 };
         let drift = (wanted - self.imap_connections) * seconds / pace + normal(0.5, &mut self.random);
-        let room = (IMAP_CONNECTIONS_MAX * causes.imap_limit - causes.imap_extra).max(0.0);
+        // Each listener has a limit of its own, and the one client comes to that of TLS as most do.
+        let room = (IMAP_CONNECTIONS_MAX * causes.imap_limit - causes.imap_extra).max(0.0) / IMAP_TLS_SHARE;
         self.imap_connections = (self.imap_connections + drift).clamp(0.0, room.max(1.0));
     }
 
     /// The share of people who are not let in.
     fn imap_refused(&self, causes: &HostCauses) -> f64 {
         let limit = IMAP_CONNECTIONS_MAX * causes.imap_limit;
-        if self.imap_connections + causes.imap_extra < limit - 1.5 {
+        if IMAP_TLS_SHARE * self.imap_connections + causes.imap_extra < limit - 1.5 {
             return 0.0;
         }
         (causes.imap_extra / limit).clamp(0.05, 1.0)
@@ -393,15 +396,16 @@ impl Store {
         r.imap_seconds_max = (r.imap_seconds_max * 0.97).max(3.0 * imap_s);
         r.http_errors_total +=
             (soap * (causes.version_errors + 0.0005) + 0.4 * self.service.refused * soap).round();
-        let connections = (self.imap_connections + causes.imap_extra).round();
-        r.imap_connections = (0.12 * connections).round();
-        r.imap_ssl_connections = connections - r.imap_connections;
+        r.imap_connections = ((1.0 - IMAP_TLS_SHARE) * self.imap_connections).round();
+        r.imap_ssl_connections = (IMAP_TLS_SHARE * self.imap_connections + causes.imap_extra).round();
         r.jvm_threads =
             (160.0 + self.lmtp_busy + self.service.requests_per_second * soap_s).min(700.0).round();
         r.database = self.database.readings();
         r.process_cpu_seconds_total += 0.9 * cpu;
         r.process_resident_bytes = 9.5e9;
-        r.open_files = (620.0 + 2.0 * connections + normal(4.0, &mut self.random)).round();
+        r.open_files =
+            (620.0 + 2.0 * (r.imap_connections + r.imap_ssl_connections) + normal(4.0, &mut self.random))
+                .round();
     }
 
     fn write_statistics(&mut self, now: Timestamp, http_busy: f64, account_hits: f64) {
