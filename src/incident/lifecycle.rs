@@ -112,7 +112,10 @@ fn prediction_moved(
             let left_ms = before.impact_at.since(at).abs();
             let is_believed = (now.earliest..=now.latest).contains(&before.impact_at);
             let is_other = now.what != before.what;
-            is_other || moved_ms > 2 * step_ms && moved_ms > left_ms / if is_believed { 4 } else { 10 }
+            // That it was felt by then is known; since when says nothing new.
+            let is_past = before.impact_at <= at && now.impact_at <= at;
+            let is_far = moved_ms > 2 * step_ms && moved_ms > left_ms / if is_believed { 4 } else { 10 };
+            is_other || is_far && !is_past
         }
         _ => true,
     }
