@@ -298,10 +298,7 @@ impl LimitTracker {
     }
 
     fn height(&self, value: f64) -> f64 {
-        match self.hurts {
-            Direction::Up => value,
-            Direction::Down => -value,
-        }
+        self.hurts.height(value)
     }
 }
 
@@ -332,6 +329,15 @@ mod tests {
     fn minutes(tracker: &LimitTracker, limit: f64) -> Option<f64> {
         let time = tracker.forecast(limit, Known::default())?;
         Some(time.at.since(tracker.newest_at()?) as f64 / 60_000.0)
+    }
+
+    #[test]
+    fn what_goes_away_from_nothing_arrives_on_either_side() {
+        let drift = |side: f64| seen(Direction::Away, (0..400).map(move |i| side * 0.5 * f64::from(i)));
+        for side in [1.0, -1.0] {
+            let left = minutes(&drift(side), 300.0).unwrap();
+            assert!((45.0..56.0).contains(&left), "{side}: {left}, and in truth 50.25");
+        }
     }
 
     #[test]

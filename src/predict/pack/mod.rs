@@ -9,7 +9,7 @@ mod needs;
 mod read;
 mod selector;
 
-pub use balance::{Balance, Side, rate};
+pub use balance::{Balance, Share, Side, Stalled, rate};
 pub use builtin::{BUILTIN_NAMES, builtin, builtins};
 pub use needs::with_needed;
 pub use selector::{Selector, SelectorError, vector};
@@ -18,6 +18,9 @@ use crate::sample::ValueKind;
 
 /// The role of machines in general: any has it, and sharing it links nothing.
 pub const ANY_MACHINE: &str = "host";
+
+/// The unit of shares.
+pub const PERCENT: &str = "%";
 
 /// One file of `models/`, checked: every name that a part of it refers to exists.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +41,9 @@ pub struct Pack {
 pub struct Level {
     pub name: String,
     pub about: String,
-    /// How long it may take, where the operator promised nothing else.
-    pub seconds: f64,
+    /// How long it may take, where the operator promised nothing else. `None` where it is a share, in percent: what is
+    /// usual of that differs too much between sites, so there is none until it is promised.
+    pub seconds: Option<f64>,
 }
 
 /// A kind of machine or service. A machine has the roles of the signals that it is seen to have.
@@ -100,12 +104,22 @@ pub struct Signal {
     pub behind: Option<String>,
     /// It is how much this law leaves unaccounted for, on each machine that has all its parts.
     pub balance: Option<Balance>,
+    /// It is this share, in percent, on each machine that has all its parts.
+    pub share: Option<Share>,
+    /// It is what others did since the machine last did anything.
+    pub stalled: Option<Stalled>,
 }
 
 impl Signal {
     /// Whether its series are made here, of those of other signals.
     pub fn is_derived(&self) -> bool {
-        self.behind.is_some() || self.balance.is_some()
+        self.behind.is_some() || self.balance.is_some() || self.share.is_some() || self.stalled.is_some()
+    }
+
+    /// The signals of one machine that it is made of, each with its side.
+    pub fn parts(&self) -> Vec<(Side, &str)> {
+        let balance = self.balance.iter().flat_map(Balance::parts);
+        balance.chain(self.share.iter().flat_map(Share::parts)).collect()
     }
 }
 
@@ -120,6 +134,28 @@ pub fn derived_name(signal: &str) -> String {
 pub enum Direction {
     Up,
     Down,
+    /// From nothing, to either side.
+    Away,
+}
+
+impl Direction {
+    /// The way that hurts, of what is at `value`.
+    pub fn movement(self, value: f64) -> Movement {
+        match self {
+            Direction::Up => Movement::Up,
+            Direction::Away if value >= 0.0 => Movement::Up,
+            Direction::Down | Direction::Away => Movement::Down,
+        }
+    }
+
+    /// How far along the way that hurts a value lies.
+    pub fn height(self, value: f64) -> f64 {
+        match self {
+            Direction::Up => value,
+            Direction::Down => -value,
+            Direction::Away => value.abs(),
+        }
+    }
 }
 
 /// Where a signal hurts for certain.
@@ -231,22 +267,13 @@ pub enum Movement {
     Silent,
 }
 
-impl From<Direction> for Movement {
-    fn from(direction: Direction) -> Self {
-        match direction {
-            Direction::Up => Movement::Up,
-            Direction::Down => Movement::Down,
-        }
-    }
-}
-
 /// A value of a signal at which users feel a fault.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impact {
     pub signal: String,
     /// In the signal's unit; `None` is the signal's own limit.
     pub reaches: Option<f64>,
-    /// In place of `reaches`: the seconds of this level.
+    /// In place of `reaches`: the seconds of this level, or its percent.
     pub level: Option<String>,
     /// `reaches` is so many times what is usual of this signal at the hour: a queue is as late as what it usually gives
     /// away needs for it (Little 1961).

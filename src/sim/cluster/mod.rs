@@ -32,6 +32,7 @@ mod tests;
 pub use benign::{Benign, Benigns, Kind as BenignKind};
 pub use fault::{About, FAULTS, Fault, Outbreak, uniform};
 pub use felt::Felt;
+pub use heap::HEAP_BYTES;
 pub use remedy::Effect;
 pub use shape::{Role, Shape};
 

@@ -2,19 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use crate::predict::pack::Direction;
+use crate::predict::pack::{Direction, Limit};
+use crate::predict::signals::SignalTable;
 use crate::sample::Timestamp;
-use crate::sim::cluster::Fault;
 use crate::sim::cluster::readings::{HostReadings, ServiceReadings, Statistics};
+use crate::sim::cluster::{Fault, HEAP_BYTES};
 
-/// A signal with a limit.
+/// A signal that a pack gives a limit.
 #[derive(Clone, Copy)]
 pub struct Watched {
-    read: fn(&HostReadings, Timestamp) -> Option<f64>,
+    read: Read,
     pub limit: f64,
     pub hurts: Direction,
-    /// The counter of the load with which it grows, where the packs name one.
-    load: fn(&HostReadings) -> Option<f64>,
+    /// The load with which it grows, where the pack names one.
+    load: Option<fn(&HostReadings, Timestamp) -> Option<Load>>,
+}
+
+type Read = fn(&HostReadings, Timestamp) -> Option<f64>;
+
+/// What is read of a load.
+#[derive(Clone, Copy)]
+pub enum Load {
+    /// All that has passed.
+    Counter(f64),
+    /// What has passed since the last that was read.
+    Passed(f64),
 }
 
 impl Watched {
@@ -23,50 +35,59 @@ impl Watched {
         if host.answers { (self.read)(host, now) } else { None }
     }
 
-    /// The counter of its load.
-    pub fn load(&self, host: &HostReadings) -> Option<f64> {
-        if host.answers { (self.load)(host) } else { None }
+    pub fn load(&self, host: &HostReadings, now: Timestamp) -> Option<Load> {
+        if host.answers { self.load?(host, now) } else { None }
     }
 
     pub fn is_reached(&self, value: f64) -> bool {
-        match self.hurts {
-            Direction::Up => value >= self.limit,
-            Direction::Down => value <= self.limit,
-        }
+        self.hurts.height(value) >= self.hurts.height(self.limit)
     }
 }
 
-/// The signal of a fault; `None` where no limit tells of it, or the limit is a date that is known.
-pub fn watched(fault: Fault) -> Option<Watched> {
-    let load: fn(&HostReadings) -> Option<f64> = match fault {
-        Fault::RemoteOutage | Fault::CompromisedAccount => |host| mta(host).map(|mta| mta.received_total),
-        Fault::SlowLmtp | Fault::DbPoolExhaustion | Fault::HeapLeak | Fault::HeapBurst => {
-            |host| mailbox(host).map(|store| store.soap_requests_total)
+/// The signal of a fault, with limit, direction and load as the packs have them; `None` where no limit tells of it, or the
+/// limit is a date that is known.
+pub fn watched(table: &SignalTable, fault: Fault) -> Option<Watched> {
+    let (name, read): (&str, Read) = match fault {
+        Fault::RemoteOutage => ("mta_queue_deferred", |host, _| mta(host).map(|mta| mta.deferred)),
+        Fault::CompromisedAccount | Fault::ClamdStuck => {
+            ("mta_queue_active", |host, _| mta(host).map(|mta| mta.active))
         }
-        _ => |_| None,
-    };
-    let up = |limit, read| Some(Watched { read, limit, hurts: Direction::Up, load });
-    let down = |limit, read| Some(Watched { read, limit, hurts: Direction::Down, load });
-    match fault {
-        Fault::RemoteOutage => up(1_000.0, |host, _| mta(host).map(|mta| mta.deferred)),
-        Fault::CompromisedAccount => up(1_000.0, |host, _| mta(host).map(|mta| mta.active)),
-        Fault::ClamdStuck => {
-            down(0.0, |host, _| mta(host).filter(|mta| mta.clamd_is_up).map(|mta| mta.clamd_threads_idle))
+        Fault::SlowLmtp => ("lmtp_connections", |host, now| row(host, now).map(|row| row.lmtp_connections)),
+        Fault::DbPoolExhaustion => {
+            ("db_pool", |host, now| row(host, now).map(|row| row.database_pool_active))
         }
-        Fault::SlowLmtp => up(20.0, |host, now| row(host, now).map(|row| row.lmtp_connections)),
-        Fault::DbPoolExhaustion => up(100.0, |host, now| row(host, now).map(|row| row.database_pool_active)),
-        Fault::HeapLeak => up(7.6e9, |host, now| row(host, now).map(|row| row.old_used_bytes)),
-        Fault::HeapBurst => up(7.6e9, |host, _| mailbox(host).map(|store| store.old_used_bytes)),
-        // Whole connections.
-        Fault::ImapStorm => up(199.5, |host, _| {
-            mailbox(host).map(|store| store.imap_connections + store.imap_ssl_connections)
-        }),
+        Fault::HeapLeak => ("heap_floor", |host, now| row(host, now).map(|row| row.old_used_bytes)),
+        // What the JVM itself shows, which many read more often than once a minute.
+        Fault::HeapBurst => ("heap_used", |host, _| mailbox(host).map(|store| store.old_used_bytes)),
+        Fault::ImapStorm => {
+            ("imap_connections", |host, _| mailbox(host).map(|store| store.imap_ssl_connections))
+        }
         Fault::DiskFill | Fault::DiskRunaway => {
-            down(0.0, |host, _| host.machine.volumes.last().map(|volume| volume.free_bytes))
+            ("disk_free", |host, _| host.machine.volumes.last().map(|volume| volume.free_bytes))
         }
-        Fault::ClockSkew => up(300.0, |host, _| Some(host.machine.clock_offset_seconds.abs())),
-        _ => None,
-    }
+        Fault::ClockSkew => ("clock_offset", |host, _| Some(host.machine.clock_offset_seconds)),
+        _ => return None,
+    };
+    let signal = &table.signals()[usize::from(table.find(name)?)];
+    let limit = match signal.limit.as_ref()? {
+        Limit::Value(value) => *value,
+        // The heap's is the only one here, and the simulated stores have one size.
+        Limit::Share { share, .. } => share * HEAP_BYTES,
+        Limit::Due => return None,
+    };
+    let load = signal.grows_with.as_deref().and_then(load);
+    Some(Watched { read, limit, hurts: signal.hurts, load })
+}
+
+/// How a signal that others grow with is read.
+fn load(name: &str) -> Option<fn(&HostReadings, Timestamp) -> Option<Load>> {
+    Some(match name {
+        "mta_connects" => |host, _| mta(host).map(|mta| Load::Counter(mta.connects_total)),
+        "lmtp_received" => |host, now| row(host, now).map(|row| Load::Passed(row.lmtp_received_messages)),
+        "db_queries" => |host, _| mailbox(host).map(|store| Load::Counter(store.database.queries_total)),
+        "soap_requests" => |host, _| mailbox(host).map(|store| Load::Counter(store.soap_requests_total)),
+        _ => return None,
+    })
 }
 
 fn mta(host: &HostReadings) -> Option<&crate::sim::cluster::readings::MtaReadings> {

@@ -38,7 +38,7 @@ pub struct Sim {
     #[arg(long, value_name = "FAULT", value_delimiter = ',')]
     faults: Vec<String>,
     /// Pages a week that the operator allows; each has its own week and tries all faults, and the first is reported fault by fault
-    #[arg(long, value_name = "PAGES", value_delimiter = ',', default_value = "1")]
+    #[arg(long, value_name = "PAGES", value_delimiter = ',', default_value = "1", value_parser = budget)]
     budgets: Vec<f64>,
     /// Other exporters, three signals of ten missing, other speeds
     #[arg(long)]
@@ -56,9 +56,14 @@ pub struct Sim {
 
 /// Seeds from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Seeds(u64, u64);
+pub(super) struct Seeds(pub u64, pub u64);
 
-fn seeds(text: &str) -> Result<Seeds, String> {
+fn budget(text: &str) -> Result<f64, String> {
+    let pages = text.parse::<f64>().ok().filter(|pages| *pages > 0.0 && *pages <= 10_000.0);
+    pages.ok_or_else(|| format!("`{text}` is no number of pages a week"))
+}
+
+pub(super) fn seeds(text: &str) -> Result<Seeds, String> {
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no seed"));
     let (first, last) = match text.split_once("..") {
         Some((first, last)) => (number(first)?, number(last.trim_start_matches('='))?),
@@ -72,11 +77,17 @@ fn seeds(text: &str) -> Result<Seeds, String> {
 
 impl Sim {
     pub fn run(self) -> anyhow::Result<()> {
+        let mut budgets: Vec<f64> = Vec::new();
+        for pages in self.budgets {
+            if !budgets.contains(&pages) {
+                budgets.push(pages);
+            }
+        }
         let is_none = self.faults.iter().any(|name| name == "none");
         let plan = Plan {
             days: if self.quick { self.days.min(8) } else { self.days },
             step_seconds: if self.quick { self.step.max(60) } else { self.step },
-            budgets: self.budgets.clone(),
+            budgets,
             faults: if is_none { Vec::new() } else { faults_of(&self.faults)? },
             variation: self.variation,
         };
@@ -97,6 +108,7 @@ mod tests {
         assert_eq!(seeds("7"), Ok(Seeds(7, 7)));
         assert_eq!(seeds("1..20"), Ok(Seeds(1, 20)));
         assert_eq!(seeds("1..=20"), Ok(Seeds(1, 20)));
+        assert!(budget("0").is_err() && budget("nan").is_err() && budget("0.25") == Ok(0.25));
         assert!(seeds("20..1").is_err() && seeds("x").is_err() && seeds("1..99999999").is_err());
     }
 }
