@@ -66,7 +66,7 @@ impl Core {
         }
         let mut lanes = 0;
         while let Some(due) = self.ticker.next_due() {
-            self.head.ingest(due.at, &due.arrivals, &self.registry);
+            self.head.ingest(due.at, &due.arrivals, !due.arrivals.is_empty(), &self.registry);
             for i in 0..self.head.block_count() {
                 let block = self.head.block_mut(i);
                 let mut changes = Vec::new();

@@ -61,7 +61,7 @@ fn a_pack_of_ones_own_is_valid_and_says_what_depends_on_what() {
     assert!(table.depends_on("shop", "postgres") && !table.depends_on("postgres", "shop"));
     let folder = tempfile::tempdir().unwrap();
     let output = foreshock(&["check", "--pack", SHOP], folder.path());
-    assert_eq!(stdout(&output), format!("{SHOP} is valid: pack shop, 9 signals, 2 faults\n"));
+    assert_eq!(stdout(&output), format!("{SHOP} is valid: pack shop, 12 signals, 2 faults\n"));
     assert!(output.status.success());
 }
 
@@ -72,7 +72,7 @@ fn a_broken_pack_is_told_with_its_lines() {
     fs::write(folder.path().join("own.yaml"), broken).unwrap();
     let output = foreshock(&["check", "--pack", "own.yaml"], folder.path());
     assert!(
-        stdout(&output).starts_with("own.yaml:89:19: there is no signal `orders_don`;"),
+        stdout(&output).starts_with("own.yaml:110:19: there is no signal `orders_don`;"),
         "{}",
         stdout(&output)
     );
@@ -111,10 +111,10 @@ fn explain_tells_what_a_recording_lets_be_seen() {
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "6 of 7 series have a meaning",
-        "pack shop: 5 of 9 signals found",
-        "missing: page_errors, orders_done",
+        "pack shop: 5 of 12 signals found",
+        "missing: page_errors, pages, page_failures, orders_done",
         "3 of 5 signs: can be recognised; missing: page_errors, cpu_user",
-        "1 of 2 signs: seen by one sign, and not told from others; missing: orders_done",
+        "1 of 3 signs: seen by one sign, and not told from others; missing: orders_done, orders_stalled",
     ] {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }

@@ -12,6 +12,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::config::{Config, HttpAuth, Problems, read_pack};
+use crate::engine::Settings;
 use crate::predict::pack::{Pack, builtins};
 
 /// What a command that refused its configuration exits with.
@@ -102,6 +103,9 @@ impl Check {
             return Ok(ExitCode::from(EXIT_CONFIG));
         }
         if self.explain {
+            let labels = config
+                .as_ref()
+                .map_or_else(|| Settings::default().entity_labels, |c| c.entity_labels.clone());
             let auth = config.as_ref().and_then(|config| config.auth.clone());
             let auth = auth.map_or(HttpAuth::None, |token| HttpAuth::Bearer(token.0));
             own.extend(config.map_or_else(builtins, |config| config.packs));
@@ -109,7 +113,7 @@ impl Check {
             if series.is_empty() {
                 bail!("there is no series in what was given");
             }
-            explain::write(&mut out, &own, &series)?;
+            explain::write(&mut out, &own, &series, &labels)?;
         }
         Ok(ExitCode::SUCCESS)
     }

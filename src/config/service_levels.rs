@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::maintenance::entities;
 use super::problem::Place;
-use super::read::{Placed, Section, did_you_mean};
+use super::read::{FromNode, Placed, Reader, Section, did_you_mean};
+use super::scalar::parse_duration;
+use super::yaml::{Node, Value};
 use crate::predict::pack::Pack;
 use crate::predict::service_levels::{Promise, ServiceLevels};
 use crate::predict::signals::SignalTable;
@@ -14,6 +16,7 @@ use crate::predict::signals::SignalTable;
 /// Promises at most: each is looked at for every forecast.
 const PROMISES_MAX: usize = 64;
 const SECONDS_MAX: f64 = 30.0 * 86_400.0;
+const PERCENT_MAX: f64 = 100.0;
 /// It is said of every week.
 const BROWN_OUT_SECONDS_MAX: f64 = 7.0 * 86_400.0;
 /// It stands in sentences.
@@ -26,11 +29,10 @@ pub(super) fn service_levels(root: &Section, packs: &[Pack]) -> ServiceLevels {
         root.reader.sink.push(beyond.at, what, "join those that promise the same");
     }
     let table = SignalTable::new(packs);
-    let known: Vec<&str> = table.levels().collect();
     let mut called = Vec::new();
     let promises = sections.into_iter().map(|section| {
         let (at, has_name) = (section.at, section.node("name").is_some());
-        let promise = promise(section, &known);
+        let promise = promise(section, &table);
         // A name that is wrong is told, and says nothing of others.
         if has_name == promise.name.is_some() {
             tell_apart(root, at, &promise, &mut called);
@@ -53,31 +55,58 @@ fn tell_apart(root: &Section, at: Place, promise: &Promise, called: &mut Vec<Str
     called.push(users);
 }
 
-fn promise(section: Section, known: &[&str]) -> Promise {
+/// What is promised of one level.
+#[derive(Clone, Copy, Debug)]
+enum Amount {
+    Time(Duration),
+    Percent(f64),
+}
+
+impl FromNode for Amount {
+    fn from_node(node: &Node, reader: &Reader) -> Option<Self> {
+        if let Value::Plain(text) | Value::Quoted(text) = &node.value {
+            let percent = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+            let amount = percent.map(Amount::Percent).or_else(|| Some(Amount::Time(parse_duration(text)?)));
+            if amount.is_some() {
+                return amount;
+            }
+        }
+        reader.wrong(node, "a duration or a share", "write such as 15s, 5m or 4h, or 2%");
+        None
+    }
+}
+
+fn promise(section: Section, table: &SignalTable) -> Promise {
     let entities = entities(&section).unwrap_or_default();
-    let named = section.need::<BTreeMap<String, Placed<Duration>>>(
+    let named = section.need::<BTreeMap<String, Placed<Amount>>>(
         "within",
         "say what is promised: `within: { delivery: 5m }`",
     );
-    if named.as_ref().is_some_and(BTreeMap::is_empty) {
-        section.reader.sink.push(
-            section.at,
-            "`within` promises nothing",
-            "name a level, or leave the entry out",
-        );
+    let is_empty = |node: &Node| matches!(&node.value, Value::Map(entries) if entries.is_empty());
+    if section.node("within").is_some_and(|node| is_empty(node) || matches!(node.value, Value::Empty)) {
+        let mend = "name a level, or leave the entry out";
+        section.reader.sink.push(section.at, "`within` promises nothing", mend);
     }
+    let known: Vec<&str> = table.levels().collect();
     let mut within = BTreeMap::new();
     for (level, Placed { at, value }) in named.unwrap_or_default() {
-        let seconds = value.as_secs_f64();
+        let (at_most, max, max_shown) = match value {
+            Amount::Time(time) => (time.as_secs_f64(), SECONDS_MAX, "30d"),
+            Amount::Percent(percent) => (percent, PERCENT_MAX, "100%"),
+        };
+        let is_share = matches!(value, Amount::Percent(_));
         // Where no pack could be read that is told, and nothing is known here.
         if !known.is_empty() && !known.contains(&level.as_str()) {
-            let mend = did_you_mean(&level, known);
+            let mend = did_you_mean(&level, &known);
             section.reader.sink.push(at, format!("no pack has a service level `{level}`"), mend);
-        } else if !(seconds > 0.0 && seconds <= SECONDS_MAX) {
+        } else if !known.is_empty() && table.is_share(&level) != is_share {
+            let (what, mend) = if is_share { ("a time", "10s") } else { ("a share", "2%") };
+            section.reader.sink.push(at, format!("`{level}` is {what}"), format!("write such as {mend}"));
+        } else if !(at_most > 0.0 && at_most <= max) {
             let what = format!("`{level}` is out of bounds");
-            section.reader.sink.push(at, what, "choose more than nothing and at most 30d");
+            section.reader.sink.push(at, what, format!("choose more than nothing and at most {max_shown}"));
         }
-        within.insert(level, seconds);
+        within.insert(level, at_most);
     }
     let (name, brown_out_seconds) = (name(&section), brown_out_seconds(&section));
     section.finish();
@@ -86,7 +115,8 @@ fn promise(section: Section, known: &[&str]) -> Promise {
 
 fn name(section: &Section) -> Option<String> {
     let Placed { at, value } = section.get::<Placed<String>>("name")?;
-    if value.chars().any(char::is_control) || value.chars().count() > NAME_CHARS_MAX {
+    let value = value.trim().to_owned();
+    if value.is_empty() || value.chars().any(char::is_control) || value.chars().count() > NAME_CHARS_MAX {
         let what = format!("the name is not one line of at most {NAME_CHARS_MAX} characters");
         section.reader.sink.push(at, what, "name the users shortly, such as `customers`");
         return None;
@@ -123,6 +153,24 @@ mod tests {
         let [all, some] = &config.service_levels.0[..] else { panic!("{:?}", config.service_levels) };
         assert_eq!((all.entities.len(), all.within["delivery"]), (0, 600.0));
         assert_eq!((&some.entities[..], some.within["login"]), (&["store1".to_owned()][..], 3.0));
+    }
+
+    #[test]
+    fn a_share_is_promised_in_percent_and_a_time_is_not() {
+        let config = read("  - within: {put_off: 2.5%, failed: 1 %, delivery: 10m}\n").unwrap();
+        let within = &config.service_levels.0[0].within;
+        assert_eq!((within["put_off"], within["failed"], within["delivery"]), (2.5, 1.0, 600.0));
+        for (wrong, what) in [
+            ("put_off: 10m", "`put_off` is a share; write such as 2%"),
+            ("login: 3%", "`login` is a time; write such as 10s"),
+            ("put_off: 0%", "`put_off` is out of bounds; choose more than nothing and at most 100%"),
+            ("put_off: 101%", "at most 100%"),
+            ("put_off: NaN%", "out of bounds"),
+            ("put_off: 2", "needs a duration or a share, found `2`; write such as 15s, 5m or 4h, or 2%"),
+        ] {
+            let told = read(&format!("  - within: {{{wrong}}}\n")).unwrap_err().to_string();
+            assert!(told.starts_with("c.yaml:3:") && told.contains(what), "{wrong}: {told}");
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Engine {
     /// An engine that knows nothing yet.
     pub fn new(settings: Settings) -> Self {
         let shards = (0..settings.shards.max(1)).map(|_| Shard::new(settings.step_seconds)).collect();
-        let signals = Arc::new(SignalTable::new(&settings.packs));
+        let signals = settings.signals();
         Engine {
             local_time: LocalTime::new(settings.timezone.clone(), settings.holidays.clone()),
             registry: Registry::new(settings.registry_limits(), settings.entity_labels.clone()),
@@ -332,6 +332,7 @@ impl Engine {
         }
         let context = Context {
             at: due.at,
+            is_active: !due.arrivals.is_empty(),
             registry: &self.registry,
             local_time: &self.local_time,
             frozen: &self.frozen,

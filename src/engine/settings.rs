@@ -1,5 +1,7 @@
 //! What the engine must know before its first input; nothing of it changes while it runs.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -8,6 +10,7 @@ use crate::detect::Detectors;
 use crate::incident::{Budget, IncidentSettings};
 use crate::predict::pack::Pack;
 use crate::predict::service_levels::ServiceLevels;
+use crate::predict::signals::SignalTable;
 use crate::series::registry::RegistryLimits;
 
 /// Settings that decide what the engine says. Two engines with equal settings and inputs say the same.
@@ -71,6 +74,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What signals mean here, and what is told of them.
+    pub(super) fn signals(&self) -> Arc<SignalTable> {
+        Arc::new(SignalTable::new(&self.packs).with_promises(&self.service_levels))
+    }
+
     pub(super) fn registry_limits(&self) -> RegistryLimits {
         RegistryLimits {
             series_max: self.series_max,

@@ -65,6 +65,8 @@ pub(super) struct Shard {
 /// What a tick needs to know beyond its arrivals.
 pub(super) struct Context<'e> {
     pub at: Timestamp,
+    /// Whether anything arrived for any shard.
+    pub is_active: bool,
     pub registry: &'e Registry,
     pub local_time: &'e LocalTime,
     /// Known series that an open incident keeps from learning.
@@ -83,7 +85,7 @@ impl Shard {
     /// Takes in the arrivals of a tick, sorted by series and time, and says which series are odd:
     /// each once, in order of series.
     pub(super) fn tick(&mut self, context: &Context, arrivals: &[Arrival]) -> Vec<Odd> {
-        self.head.ingest(context.at, arrivals, context.registry);
+        self.head.ingest(context.at, arrivals, context.is_active, context.registry);
         let due: Vec<usize> = self.head.due_blocks(context.at).collect();
         let frozen: Vec<LaneRef> =
             context.frozen.iter().filter_map(|series| self.head.lane_of(*series)).collect();

@@ -1,7 +1,6 @@
 //! The engine as a snapshot holds it, and how it comes back.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,6 @@ use super::settle::Settlement;
 use super::shard::Shard;
 use super::{Engine, Settings, Stats};
 use crate::incident::{IncidentState, Incidents};
-use crate::predict::signals::SignalTable;
 use crate::sample::Timestamp;
 use crate::series::registry::{Registry, RegistryError, RegistryState, SeriesId};
 use crate::series::tick::Ticker;
@@ -69,7 +67,7 @@ impl Engine {
         }
         let registry =
             Registry::load(settings.registry_limits(), settings.entity_labels.clone(), state.registry)?;
-        let signals = Arc::new(SignalTable::new(&settings.packs));
+        let signals = settings.signals();
         let mut engine = Engine {
             local_time: LocalTime::new(settings.timezone.clone(), settings.holidays.clone()),
             incidents: Incidents::load(settings.incident_settings(), signals.clone(), state.incidents),
@@ -90,7 +88,8 @@ impl Engine {
         for series in known {
             engine.admit(series);
         }
-        engine.derived.keep_known(&engine.signals);
+        let Engine { derived, meanings, signals, .. } = &mut engine;
+        derived.keep_known(signals, |series| meanings.get(series.index()).copied().flatten());
         Ok(engine)
     }
 }

@@ -71,6 +71,49 @@ fn the_number_of_shards_changes_nothing() {
     }
 }
 
+/// A site of two machines at a row a minute: one runs away, is not heard of for more than a day, and comes back healthy.
+fn absence() -> Vec<Input> {
+    let rows = 0..3400;
+    let seen = |host: usize, row: i64| host == 3 || !(400..2800).contains(&row);
+    let page = move |host: usize, row: i64| {
+        let mut batch = Batch::new(format!("scrape:host{host}").into());
+        for signal in 0..4 {
+            let runaway =
+                if host == 2 && (380..400).contains(&row) { 60.0 * (row - 379) as f64 } else { 0.0 };
+            let value = 100.0 + 10.0 * noise(host, signal, row) + runaway;
+            let name = format!("host{host}");
+            let labels = &mut [
+                ("__name__", "signal"),
+                ("queue", ["a", "b", "c", "d"][signal]),
+                ("host", name.as_str()),
+            ];
+            batch.push(labels, ValueKind::Gauge, Timestamp(row * 60_000), value);
+        }
+        Input::Samples(batch)
+    };
+    rows.flat_map(|row| {
+        [2, 3].into_iter().filter(move |host| seen(*host, row)).map(move |host| page(host, row))
+    })
+    .collect()
+}
+
+#[test]
+fn a_machine_that_comes_back_after_days_ends_its_incident_however_many_shards_there_are() {
+    let settings = |shards| Settings { step_seconds: 60, ..settings(shards) };
+    let one = tell(&mut Engine::new(settings(1)), absence());
+    let told: Vec<_> = one.iter().filter_map(|event| Some((event.event, event.incident.as_ref()?))).collect();
+    let (_, last) = told.last().unwrap();
+    assert_eq!(
+        (told[0].0, last.state),
+        (EventKind::Opened, crate::incident::event::State::Resolved),
+        "{told:#?}"
+    );
+    assert!(last.summary.starts_with("Resolved after 40 h"), "{}", last.summary);
+    for shards in [2, 3] {
+        assert_eq!(tell(&mut Engine::new(settings(shards)), absence()), one, "{shards} shards");
+    }
+}
+
 #[test]
 fn saved_and_loaded_half_way_is_never_stopped() {
     let whole = tell(&mut Engine::new(settings(2)), story());

@@ -139,19 +139,19 @@ impl Tally {
         view: &impl View,
         ahead: &Ahead,
     ) -> Option<Timestamp> {
-        let seconds = |level: &str| self.promise.within.get(level).copied();
         let mut impacts = ahead.fault.impact.iter().filter_map(|impact| {
             let level = impact.level.as_deref()?;
-            Some((impact, seconds(level)?, house.table.level_seconds(level)?))
+            Some((impact, *self.promise.within.get(level)?, house.table.level_seconds(level)))
         });
         let theirs = ahead.machines.iter().filter(|(entity, name)| self.is_theirs(house, **entity, name));
         if let Some(at) = ahead.typical {
-            // What is looser than the pack's own may be kept for longer.
-            let is_broken = impacts.any(|(_, promised, packs_own)| promised <= packs_own);
+            // What is looser than the pack's own may be kept for longer, and of a share it has none.
+            let is_broken =
+                impacts.any(|(_, promised, packs_own)| packs_own.is_some_and(|own| promised <= own));
             return theirs.map(|_| at).next().filter(|_| is_broken);
         }
         let alone = self.alone();
-        let on = |(impact, ..): (&Impact, f64, f64)| {
+        let on = |(impact, ..): (&Impact, f64, Option<f64>)| {
             let time = |(entity, name): (&EntityId, &&Arc<str>)| {
                 Some(watches.impact(house, &alone, view, (*entity, name), impact)?.at)
             };

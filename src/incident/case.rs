@@ -341,8 +341,9 @@ fn rank(
         let (signal, machine) = (t.signal?.signal, place(t)?);
         let (moves, rarity, by_limit) = (t.moves(), t.rarity_peak, t.heads.is_some());
         // What gives no data any more is not known to hurt.
-        let is_hurting =
-            t.calm == 0 && t.silent_ms(at) <= STALE_MS && moves == house.table.signal(t.signal?).hurts.into();
+        let is_hurting = t.calm == 0
+            && t.silent_ms(at) <= STALE_MS
+            && moves == house.table.signal(t.signal?).hurts.movement(t.worst.value);
         let hurts_since = is_hurting.then_some(t.since);
         Some(Moved { signal, moves, at: t.since, machine, rarity, by_limit, hurts_since })
     });

@@ -202,6 +202,7 @@ impl Incidents {
         let (house, state) = self.parts();
         let signal = house.table.resolve(labels);
         state.habits.admit(series, labels.name());
+        state.revive(series, labels);
         state.quiet.admit(&house, series, labels, (entity, entity_name), signal);
         if !state.watches.admit(&house, series, labels, (entity, entity_name), signal) {
             state.drops.watched += 1;

@@ -23,7 +23,7 @@ use super::{
 use crate::predict::pack::Fault;
 use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signals::SignalTable;
-use crate::sample::Timestamp;
+use crate::sample::{Labels, Timestamp};
 use crate::series::registry::SeriesId;
 
 const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
@@ -88,7 +88,8 @@ impl IncidentState {
         for alarm in &alarms {
             self.take(house, alarm);
             if let Some(track) = self.track_mut(alarm.series) {
-                track.heads = alarm.signal.map(|signal| house.table.signal(signal).hurts.into());
+                track.heads =
+                    alarm.signal.map(|signal| house.table.signal(signal).hurts.movement(alarm.value));
                 track.by_limit = true;
             }
         }
@@ -229,6 +230,18 @@ impl IncidentState {
             && track.is_real()
         {
             case.gone.push(track);
+        }
+    }
+
+    /// A series that was gone for good is back: its mover may yet come to rest.
+    pub(super) fn revive(&mut self, series: SeriesId, labels: &Labels) {
+        for (number, case) in &mut self.cases {
+            if let Some(place) = case.gone.iter().position(|track| track.labels == *labels) {
+                let track = case.gone.remove(place);
+                case.tracks.insert(series, track);
+                self.in_case.insert(series, *number);
+                return;
+            }
         }
     }
 

@@ -225,10 +225,8 @@ impl Watches {
             let Some(now) = view.now(*series).filter(|now| now.has_data) else { return false };
             let towards = Towards { house, loads: &self.loads, places: self.places.get(&watch.entity), view };
             let value = now.value * house.table.exported(signal).times;
-            let is_reached = |reaches: f64| match house.table.signal(signal).hurts {
-                Direction::Up => value >= reaches,
-                Direction::Down => value <= reaches,
-            };
+            let hurts = house.table.signal(signal).hurts;
+            let is_reached = |reaches: f64| hurts.height(value) >= hurts.height(reaches);
             impacts.any(|(_, impact)| {
                 towards.felt_at(levels, &watch.entity_name, impact).flatten().is_some_and(is_reached)
             })
@@ -293,6 +291,7 @@ fn is_beyond(meaning: &Signal, now: Observed) -> bool {
     match meaning.hurts {
         Direction::Up => now.value > now.high,
         Direction::Down => now.value < now.low,
+        Direction::Away => now.value > now.high.max(0.0) || now.value < now.low.min(0.0),
     }
 }
 

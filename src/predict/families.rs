@@ -131,6 +131,7 @@ const FAMILIES: [Family; 15] = [
             zimbra_iowait
             zimbra_disk_usage",
         faults: &[
+            "mta_stopped",
             "slow_ldap",
             "clamd_stuck",
             "remote_outage",
@@ -181,6 +182,7 @@ const FAMILIES: [Family; 15] = [
             postfix_qmgr_messages_inserted_receipients_sum
             postfix_qmgr_messages_removed_total",
         faults: &[
+            "mta_stopped",
             "node_loss",
             "slow_lmtp",
             "clamd_stuck",

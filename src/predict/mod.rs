@@ -1,7 +1,7 @@
 //! What will hurt, and when: time to a hard limit, and the signatures of known faults.
 //!
 //! `pack` is what is known of a kind of system, `signals` finds a series' place in it, `law` its place in a law of
-//! conservation, `limit` says when a hard limit is reached (`line` whether there is a trend, `course` when it arrives),
+//! conservation and `stall` in what shows that a machine works, `limit` says when a hard limit is reached (`line` whether there is a trend, `course` when it arrives),
 //! `signature` ranks the faults that would move what has moved.
 
 mod climb;
@@ -16,3 +16,4 @@ pub mod rhythm;
 pub mod service_levels;
 pub mod signals;
 pub mod signature;
+pub mod stall;

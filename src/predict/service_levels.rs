@@ -1,10 +1,10 @@
-//! What is good enough for users: how long delivery, a login or a request may take.
+//! What is good enough for users: how long delivery, a login or a request may take, what share of mail may be put off.
 //!
-//! A pack names the levels of its services, with a value that most sites can live with. An operator who promised more says
+//! A pack names the levels of its services, those that are a time with a value that most sites can live with. An operator who promised more says
 //! so for all users or for some, by the machines that serve them; of several promises the strictest counts. With a promise
 //! may stand how much of a week these users accept in which it is not kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct Promise {
     pub name: Option<String>,
     /// The machines that serve them; none stands for all.
     pub entities: Vec<String>,
-    /// Seconds at most, by level.
+    /// Seconds at most, by level; of a share percent at most.
     pub within: BTreeMap<String, f64>,
     /// Seconds a week in which they accept that one of the levels is not kept.
     pub brown_out_seconds: Option<f64>,
@@ -40,10 +40,12 @@ impl Promise {
         self.entities.is_empty() || self.entities.iter().any(|e| e == entity)
     }
 
-    /// Whether the same was promised to the same users, however much of a week they accept without it.
+    /// Whether the same was promised to users of the same machines, however they are called and however much of a week
+    /// they accept without it.
     pub fn is_same(&self, other: &Promise) -> bool {
-        let Promise { name, entities, within, brown_out_seconds: _ } = self;
-        (name, entities, within) == (&other.name, &other.entities, &other.within)
+        let Promise { name: _, entities, within, brown_out_seconds: _ } = self;
+        let machines = |entities: &[String]| entities.iter().cloned().collect::<BTreeSet<_>>();
+        machines(entities) == machines(&other.entities) && *within == other.within
     }
 }
 
@@ -52,8 +54,14 @@ impl Promise {
 pub struct ServiceLevels(pub Vec<Promise>);
 
 impl ServiceLevels {
-    /// The seconds of a level on one of these machines; as the pack has it where nothing is promised.
-    pub fn seconds<'e>(
+    /// Whether anybody was promised something of a level.
+    pub fn is_promised(&self, level: &str) -> bool {
+        self.0.iter().any(|promise| promise.within.contains_key(level))
+    }
+
+    /// The seconds of a level on one of these machines, or its percent; as the pack has it where nothing is promised. `None`
+    /// where it has nothing either.
+    pub fn at_most<'e>(
         &self,
         table: &SignalTable,
         level: &str,
@@ -67,7 +75,7 @@ impl ServiceLevels {
     }
 
     /// The value at which users served by a machine feel it, in the signal's unit, or how many times the usual; `None` where
-    /// it is the signal's own limit.
+    /// it is the signal's own limit, or nothing was promised.
     pub fn reaches(&self, table: &SignalTable, impact: &Impact, entity: &str) -> Option<f64> {
         let Some(level) = &impact.level else { return impact.reaches };
         let signal = table.find(&impact.signal)?;
@@ -75,7 +83,7 @@ impl ServiceLevels {
             "ms" if impact.times_usual.is_none() => 1000.0,
             _ => 1.0,
         };
-        Some(self.seconds(table, level, [entity])? * a_second)
+        Some(self.at_most(table, level, [entity])? * a_second)
     }
 
     /// What users of these machines feel of a fault: its words, with the levels in them.
@@ -86,7 +94,7 @@ impl ServiceLevels {
         entities: impl IntoIterator<Item = &'e str> + Clone,
     ) -> String {
         let said = pieces(&fault.users).map(|(text, level)| {
-            let seconds = level.and_then(|level| self.seconds(table, level, entities.clone()));
+            let seconds = level.and_then(|level| self.at_most(table, level, entities.clone()));
             text.to_owned() + &seconds.map(span).unwrap_or_default()
         });
         said.collect()
@@ -175,7 +183,11 @@ mod tests {
         let levels = ServiceLevels(vec![promised(&[], "login", 2.5)]);
         let reaches: Vec<_> =
             fault.impact.iter().map(|impact| levels.reaches(&table, impact, "ldap1")).collect();
-        assert_eq!(reaches, [Some(2500.0), Some(2500.0)]);
+        assert_eq!(
+            reaches,
+            [Some(2500.0), Some(2500.0), None],
+            "and nothing was promised of what is put off"
+        );
         assert_eq!(levels.felt(&table, fault, ["ldap1"]), "login over 2.5 s");
     }
 
@@ -190,13 +202,15 @@ mod tests {
 
     #[test]
     fn a_promise_is_the_same_however_much_without_it_is_accepted() {
-        let one = promised(&["mx1"], "login", 2.0);
+        let one = promised(&["mx1", "mx2"], "login", 2.0);
         assert!(one.is_same(&Promise { brown_out_seconds: Some(60.0), ..one.clone() }));
+        assert!(one.is_same(&Promise { name: Some("staff".into()), ..one.clone() }), "it was given a name");
+        assert!(one.is_same(&promised(&["mx2", "mx1"], "login", 2.0)), "in another order");
         for other in [
-            Promise { name: Some("staff".into()), ..one.clone() },
             promised(&[], "login", 2.0),
-            promised(&["mx1"], "login", 3.0),
-            promised(&["mx1"], "request", 2.0),
+            promised(&["mx1"], "login", 2.0),
+            promised(&["mx1", "mx2"], "login", 3.0),
+            promised(&["mx1", "mx2"], "request", 2.0),
         ] {
             assert!(!one.is_same(&other), "{other:?}");
         }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::law::Law;
 use super::pack::{Exported, Fault, Pack, Signal, derived_name, with_needed};
+use super::service_levels::ServiceLevels;
+use super::stall::Stall;
 use crate::sample::Labels;
 
 /// A signal, and the exporter whose form a series has. Holds for the packs it was resolved with, so it
@@ -26,16 +28,18 @@ pub struct SignalTable {
     by_metric: FxHashMap<String, Vec<SignalRef>>,
     /// The metric that is derived of a signal, by the place of that signal.
     derived: BTreeMap<u16, String>,
-    /// What is unaccounted for on a machine, and by which signals.
+    /// What signals of one machine tell together.
     laws: Vec<Law>,
+    /// What others do while a machine stands still.
+    stalls: Vec<Stall>,
     /// By the place of a signal: whether something is derived of it.
     is_source: Vec<bool>,
     /// The roles on which a role depends directly.
     depends: BTreeMap<String, BTreeSet<String>>,
     /// The role of the machines on which a remedy acts.
     acts_on: BTreeMap<String, String>,
-    /// Seconds of the levels.
-    levels: BTreeMap<String, f64>,
+    /// Seconds of the levels; `None` of one that is a share.
+    levels: BTreeMap<String, Option<f64>>,
 }
 
 impl SignalTable {
@@ -76,16 +80,51 @@ impl SignalTable {
         let laws = (0..).zip(&table.signals);
         table.laws =
             laws.filter_map(|(place, signal)| Law::new(place, signal, |name| table.find(name))).collect();
-        let is_source = |place| {
-            table.derived.contains_key(&place) || table.laws.iter().any(|law| law.side(place).is_some())
-        };
-        table.is_source = (0..).zip(&table.signals).map(|(place, _)| is_source(place)).collect();
+        let stalls = (0..).zip(&table.signals);
+        table.stalls =
+            stalls.filter_map(|(place, signal)| Stall::new(place, signal, |name| table.find(name))).collect();
         for extension in packs.iter().rev().flat_map(|pack| &pack.extends) {
             if let Some(fault) = table.faults.iter_mut().find(|fault| fault.name == extension.fault) {
                 extension.apply(fault);
             }
         }
+        table.find_sources();
         table
+    }
+
+    /// Without shares that serve promises alone, where none is made.
+    pub fn with_promises(mut self, promises: &ServiceLevels) -> Self {
+        let is_wanted = |law: &Law| {
+            let mut levels = self.share_levels(law.signal).into_iter().flatten();
+            !self.serves_promises(law.signal) || levels.any(|level| promises.is_promised(level))
+        };
+        let wanted: Vec<Law> = self.laws.iter().filter(|law| is_wanted(law)).cloned().collect();
+        self.laws = wanted;
+        self.find_sources();
+        self
+    }
+
+    /// Whether a signal is told only to keep what somebody was promised: all that users feel by it is a share.
+    pub fn serves_promises(&self, signal: u16) -> bool {
+        let levels = self.share_levels(signal);
+        !levels.is_empty() && levels.iter().all(Option::is_some)
+    }
+
+    /// Of each way in which users feel a fault by a signal the level, where that is a share.
+    fn share_levels(&self, signal: u16) -> Vec<Option<&str>> {
+        let name = &self.signals[usize::from(signal)].name;
+        let impacts = self.faults.iter().flat_map(|fault| &fault.impact);
+        let of_signal = impacts.filter(|impact| impact.signal == *name);
+        of_signal.map(|impact| impact.level.as_deref().filter(|level| self.is_share(level))).collect()
+    }
+
+    fn find_sources(&mut self) {
+        let is_source = |place| {
+            self.derived.contains_key(&place)
+                || self.laws.iter().any(|law| law.side(place).is_some())
+                || self.stalls.iter().any(|stall| stall.shows(place) || stall.is_meanwhile(place))
+        };
+        self.is_source = (0..).zip(&self.signals).map(|(place, _)| is_source(place)).collect();
     }
 
     fn add(&mut self, signal: Signal) {
@@ -126,9 +165,14 @@ impl SignalTable {
         self.derived.get(&signal).map(String::as_str)
     }
 
-    /// The laws that say what is unaccounted for.
+    /// What signals of one machine tell together.
     pub fn laws(&self) -> &[Law] {
         &self.laws
+    }
+
+    /// What others do while a machine stands still.
+    pub fn stalls(&self) -> &[Stall] {
+        &self.stalls
     }
 
     /// Whether something is derived of this signal.
@@ -143,7 +187,12 @@ impl SignalTable {
 
     /// How long a service may take by the packs, in seconds.
     pub fn level_seconds(&self, level: &str) -> Option<f64> {
-        self.levels.get(level).copied()
+        self.levels.get(level).copied().flatten()
+    }
+
+    /// Whether a level is a share, in percent, and not a time.
+    pub fn is_share(&self, level: &str) -> bool {
+        self.levels.get(level) == Some(&None)
     }
 
     /// The names of all levels, sorted.

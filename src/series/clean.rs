@@ -124,9 +124,13 @@ impl NameHint {
         if LYING_GAUGES.contains(&name) {
             return NameHint::LyingGauge;
         }
-        let cumulative = ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end));
-        if cumulative { NameHint::Cumulative } else { NameHint::None }
+        if is_cumulative_name(name) { NameHint::Cumulative } else { NameHint::None }
     }
+}
+
+/// Whether a name by itself says that a series is a counter.
+pub fn is_cumulative_name(name: &str) -> bool {
+    ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end))
 }
 
 /// The memory by which one series is cleaned.

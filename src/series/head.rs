@@ -85,14 +85,14 @@ impl Head {
         }
     }
 
-    /// Takes in what arrived for this shard at the tick `at`: sorted by series and time, as `Due` has it.
-    pub fn ingest(&mut self, at: Timestamp, arrivals: &[Arrival], registry: &Registry) {
+    /// Takes in what arrived for this shard at the tick `at`: sorted by series and time, as `Due` has it. `is_active` is
+    /// whether anything arrived, be it for another shard: silence counts only while others speak.
+    pub fn ingest(&mut self, at: Timestamp, arrivals: &[Arrival], is_active: bool, registry: &Registry) {
         self.now = at;
         self.counters_reset.clear();
-        if arrivals.is_empty() {
-            return;
+        if is_active {
+            self.active_seconds += u64::from(self.limits.step_seconds);
         }
-        self.active_seconds += u64::from(self.limits.step_seconds);
         let mut promoted: Vec<(usize, Sample)> = Vec::new();
         for arrival in arrivals {
             if !registry.is_alive(arrival.series) {

@@ -55,7 +55,7 @@ impl World {
                 let entity = |id: SeriesId| self.registry.entity(id).index() % self.heads.len();
                 let arrivals: Vec<_> =
                     due.arrivals.iter().copied().filter(|a| entity(a.series) == shard).collect();
-                self.heads[shard].ingest(due.at, &arrivals, &self.registry);
+                self.heads[shard].ingest(due.at, &arrivals, !due.arrivals.is_empty(), &self.registry);
                 self.read_rows(shard, due.at);
                 for id in self.heads[shard].retire() {
                     self.registry.retire(id, due.at);

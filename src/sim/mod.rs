@@ -15,6 +15,8 @@ pub mod pages;
 pub mod receiver;
 pub mod server;
 pub mod site;
+#[cfg(test)]
+mod stopped;
 pub mod truth;
 pub mod twin;
 #[cfg(test)]

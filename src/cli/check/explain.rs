@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::listed::Listed;
-use crate::predict::pack::{Fault, Pack, with_needed};
+use crate::predict::pack::{Fault, Pack, Signal, with_needed};
 use crate::predict::signals::{SignalRef, SignalTable};
+use crate::predict::stall::work;
 use crate::sample::Labels;
+use crate::series::registry::without_port;
 
 /// The series of one signal.
 struct Found<'a> {
@@ -23,18 +25,28 @@ struct Measured<'a> {
     made: BTreeMap<u16, Vec<&'a str>>,
 }
 
+/// The forms of signals that each machine shows.
+type Machines<'a> = BTreeMap<&'a str, BTreeSet<SignalRef>>;
+
 impl<'a> Measured<'a> {
-    fn new(table: &'a SignalTable, found: BTreeMap<u16, Found<'a>>) -> Self {
-        let series =
-            |name: &str| table.find(name).and_then(|place| found.get(&place)).map_or(0, |f| f.series);
+    fn new(table: &'a SignalTable, series: &'a Listed, entity_labels: &[String]) -> Self {
+        let mut found: BTreeMap<u16, Found> = BTreeMap::new();
+        let mut machines = Machines::new();
+        for labels in series {
+            let Some(form) = table.resolve(labels) else { continue };
+            found.entry(form.signal).or_insert(Found { series: 0, example: labels, form }).series += 1;
+            let named = entity_labels.iter().find_map(|label| labels.get(label));
+            machines.entry(without_port(named.unwrap_or_default())).or_default().insert(form);
+        }
         let made = (0..).zip(table.signals()).filter_map(|(place, signal)| {
-            let (sources, series_min): (Vec<&str>, usize) = match (&signal.behind, &signal.balance) {
-                // With another machine to compare it with.
-                (Some(source), _) => (vec![source], 2),
-                (None, Some(balance)) => (balance.parts().map(|(_, name)| name).collect(), 1),
-                (None, None) => return None,
+            let sources: Vec<&str> = match (&signal.behind, &signal.stalled) {
+                (Some(source), _) => vec![source],
+                (None, Some(stalled)) => {
+                    stalled.shows.iter().chain(&stalled.meanwhile).map(String::as_str).collect()
+                }
+                (None, None) => signal.parts().into_iter().map(|(_, name)| name).collect(),
             };
-            sources.iter().all(|name| series(name) >= series_min).then_some((place, sources))
+            is_made(table, &machines, place, signal).then_some((place, sources))
         });
         let made = made.collect();
         Measured { found, made }
@@ -45,17 +57,41 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// Writes the report: signals found and missing by pack, faults by how many of their signs are measured.
-pub(super) fn write(out: &mut impl Write, packs: &[Pack], series: &Listed) -> io::Result<()> {
-    let table = SignalTable::new(packs);
-    let mut found: BTreeMap<u16, Found> = BTreeMap::new();
-    let mut meant = 0;
-    for labels in series {
-        let Some(form) = table.resolve(labels) else { continue };
-        meant += 1;
-        found.entry(form.signal).or_insert(Found { series: 0, example: labels, form }).series += 1;
+/// Whether what machines show is enough to make a series of a signal.
+fn is_made(table: &SignalTable, machines: &Machines, place: u16, signal: &Signal) -> bool {
+    if let Some(source) = signal.behind.as_deref().and_then(|name| table.find(name)) {
+        // With another machine to compare it with.
+        let shows = |forms: &&BTreeSet<SignalRef>| forms.iter().any(|form| form.signal == source);
+        return machines.values().filter(shows).count() > 1;
     }
-    let measured = Measured::new(&table, found);
+    if let Some(stall) = table.stalls().iter().find(|stall| stall.signal == place) {
+        let counts = |form: &SignalRef| stall.is_meanwhile(form.signal) && work(table, *form).is_some();
+        return machines.iter().any(|(name, forms)| {
+            let works = |(other, forms): (&&str, &BTreeSet<SignalRef>)| {
+                forms.iter().any(|form| counts(form) && !(other == name && stall.shows(form.signal)))
+            };
+            forms.iter().any(|form| stall.shows(form.signal)) && machines.iter().any(works)
+        });
+    }
+    let Some(law) = table.laws().iter().find(|law| law.signal == place) else { return false };
+    machines.values().any(|forms| {
+        let is_part =
+            |signal| forms.iter().any(|form| form.signal == signal && law.part(table, *form).is_some());
+        law.signals().all(is_part)
+    })
+}
+
+/// Writes the report: signals found and missing by pack, faults by how many of their signs are measured.
+/// `entity_labels` name the machine of a series, the first that it has.
+pub(super) fn write(
+    out: &mut impl Write,
+    packs: &[Pack],
+    series: &Listed,
+    entity_labels: &[String],
+) -> io::Result<()> {
+    let table = SignalTable::new(packs);
+    let measured = Measured::new(&table, series, entity_labels);
+    let meant: usize = measured.found.values().map(|found| found.series).sum();
     writeln!(out, "{meant} of {} series have a meaning", series.len())?;
     let mut told = BTreeSet::new();
     for pack in with_needed(packs) {
@@ -86,7 +122,8 @@ fn signals(
     let name = |signal: &u16| table.signals()[usize::from(*signal)].name.as_str();
     for signal in own {
         if let Some(sources) = measured.made.get(signal) {
-            writeln!(out, "  {:<24} made of {}", name(signal), sources.join(", "))?;
+            let when = if table.serves_promises(*signal) { ", once a share of it is promised" } else { "" };
+            writeln!(out, "  {:<24} made of {}{when}", name(signal), sources.join(", "))?;
         }
         let Some(Found { series, example, form }) = measured.found.get(signal) else { continue };
         let form = &table.exported(*form).select;
@@ -142,7 +179,7 @@ mod tests {
         ];
         let series: Listed = series.iter().map(|labels| Labels::new(labels)).collect();
         let mut out = Vec::new();
-        write(&mut out, &builtins(), &series).unwrap();
+        write(&mut out, &builtins(), &series, &["host".to_owned()]).unwrap();
         let told = String::from_utf8(out).unwrap();
         let line = |start: &str| {
             let found = told.lines().find(|line| line.trim_start().starts_with(start));
@@ -165,5 +202,47 @@ mod tests {
         assert!(line("slow_lmtp").contains("seen by one sign"), "{told}");
         assert!(line("certificate_expiry").ends_with("1 of 1 signs: can be recognised"));
         assert!(line("imap_storm").contains("0 of 7 signs: not seen"));
+    }
+
+    /// Name, labels and host of a series.
+    type Series<'n> = (&'n str, &'n [(&'n str, &'n str)], &'n str);
+
+    /// Whether a signal is said to be made of these series.
+    fn is_made(signal: &str, series: &[Series]) -> bool {
+        let labels = |(name, form, host): &Series| {
+            let own = [("__name__", *name), ("host", *host)];
+            Labels::new(&own.iter().chain(*form).copied().collect::<Vec<_>>())
+        };
+        let listed: Listed = series.iter().map(labels).collect();
+        let mut out = Vec::new();
+        write(&mut out, &builtins(), &listed, &["host".to_owned()]).unwrap();
+        String::from_utf8(out).unwrap().contains(&format!("  {signal:<24} made of"))
+    }
+
+    #[test]
+    fn what_is_made_of_parts_is_so_where_one_machine_has_them_all() {
+        let queue = |queue: &'static str| ("postfix_showq_message_size_bytes_count", [("queue", queue)]);
+        let queues = ["incoming", "active", "deferred", "hold"].map(queue);
+        let law = |removed: (&'static str, &'static [(&'static str, &'static str)]), host: &'static str| {
+            let mut series: Vec<Series> =
+                queues.iter().map(|(name, form)| (*name, &form[..], "mta1")).collect();
+            series.push(("postfix_cleanup_messages_processed_total", &[], "mta1"));
+            series.push((removed.0, removed.1, host));
+            is_made("mta_unaccounted", &series)
+        };
+        assert!(law(("postfix_qmgr_messages_removed_total", &[]), "mta1"));
+        assert!(!law(("postfix_qmgr_messages_removed_total", &[]), "mta2"), "of two machines");
+        assert!(!law(("zimbra_stats", &[("name", "Delivered")]), "mta1"), "a sum is no rate");
+        let behind = |one: [&str; 2], other: [&str; 2]| {
+            let name = "openldap_monitor_replication";
+            let [own, its] = [one, other].map(|[id, _]| [("type", "gt"), ("id", id)]);
+            is_made("ldap_behind", &[(name, &own, one[1]), (name, &its, other[1])])
+        };
+        assert!(behind(["1", "ldap1"], ["1", "ldap2"]));
+        assert!(!behind(["1", "ldap1"], ["2", "ldap1"]), "of one machine");
+        let connects: Series = ("postfix_smtpd_connects_total", &[], "mta1");
+        assert!(!is_made("mta_stalled", &[connects]), "nobody else works");
+        assert!(is_made("mta_stalled", &[connects, ("mailboxd_lmtp_rcvd_msgs", &[], "mta1")]));
+        assert!(is_made("mta_stalled", &[connects, ("postfix_smtpd_connects_total", &[], "mta2")]));
     }
 }

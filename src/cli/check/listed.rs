@@ -79,7 +79,16 @@ fn labels_of(line: &[u8]) -> Option<Result<Labels, String>> {
 /// Adds the series of the page at `url`.
 pub(super) fn fetch_page(url: &str, listed: &mut Listed) -> anyhow::Result<()> {
     let reply = get(url, &HttpAuth::None)?;
-    scan(reply.body.as_slice(), url, listed)
+    let mut page = Listed::new();
+    scan(reply.body.as_slice(), url, &mut page)?;
+    // As whoever scrapes a page adds to it where it came from.
+    let parsed = Url::parse(url)?;
+    let instance = parsed.host_str().unwrap_or_default();
+    listed.extend(page.into_iter().map(|labels| match labels.get("instance") {
+        Some(_) => labels,
+        None => Labels::new(&labels.iter().chain([("instance", instance)]).collect::<Vec<_>>()),
+    }));
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -1,30 +1,43 @@
-//! What is unaccounted for: what came to a machine, less what has left it and what it holds more than before.
+//! What is unaccounted for: what came to a machine, less what has left it and what it holds more than before. And what
+//! share of that which passes is of one kind.
 //!
 //! Counters only ever tell what came or went between two looks, and nobody looks at everything at once. So the law is
 //! drawn up at instants that all its parts have reached, and two of them a quarter of an hour apart are compared: what is
-//! under way at a scrape is little against what passes in between. Where anything breaks that span - a counter that began
+//! under way at a scrape is little against what passes in between. A share is of five minutes, or of as many more up to
+//! half an hour as it takes for twenty to pass: of three one is a third, and says nothing. Where anything breaks that span - a counter that began
 //! anew, a part that is missing, a series that came or went - there is no value until a new one is full.
 //!
 //! Blind to: as much that comes uncounted as is lost. Cost: a point for each quarter of a minute and series.
-
-mod member;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::member::{Member, Past, put};
 use super::{Known, New};
-use crate::predict::law::Law;
+use crate::predict::law::{Law, Tells};
 use crate::predict::pack::Side;
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::sample::{Labels, Sample, Timestamp};
 use crate::series::registry::{EntityId, SeriesId};
 use crate::series::tick::Arrival;
 
-use member::{Member, Past, put};
-
-/// What is compared lies at least so far apart, and at most twice that.
+/// What is compared lies at least so far apart.
 const WINDOW_MS: i64 = 900_000;
+const SHARE_WINDOW_MS: i64 = 300_000;
+/// And at most so far.
+const WINDOW_MS_MAX: i64 = 2 * WINDOW_MS;
+/// A share is one of so many at least.
+const FEWEST: f64 = 20.0;
+
+/// What has passed since some instant before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    /// What had come and was neither gone nor held; of a share its part.
+    told: f64,
+    /// Of a share, that of which it is one.
+    whole: f64,
+}
 
 /// All laws on all machines.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -40,9 +53,8 @@ struct Machine {
     members: BTreeMap<(SignalRef, Labels), Member>,
     /// Those that were counted last.
     counted: Vec<SeriesId>,
-    /// What had come and was neither gone nor held, less the same at some instant before: the difference of two is what
-    /// was lost in between.
-    sums: VecDeque<(Timestamp, f64)>,
+    /// By instant: the difference of two is what happened in between.
+    sums: VecDeque<(Timestamp, Sums)>,
     /// Of the series that is made; known once there is a value.
     labels: Option<Labels>,
 }
@@ -73,7 +85,7 @@ impl Balances {
         for law in known.table.laws() {
             let of_law = (law.signal, EntityId(0))..=(law.signal, EntityId(u32::MAX));
             for (_, machine) in self.machines.range_mut(of_law) {
-                let Some(value) = machine.unaccounted(law, at) else { continue };
+                let Some(value) = machine.value(law, at) else { continue };
                 let Some(((_, source), _)) = machine.members.first_key_value() else { continue };
                 let labels = machine.labels.get_or_insert_with(|| known.derived_labels(&law.metric, source));
                 new.push(New { labels: labels.clone(), value });
@@ -107,58 +119,78 @@ impl Balances {
 }
 
 impl Machine {
-    /// What is lost for each of the law's spans of time, as of the newest instant that all parts have reached; `None`
-    /// where nothing is known since.
-    fn unaccounted(&mut self, law: &Law, at: Timestamp) -> Option<f64> {
+    /// What the law tells as of the newest instant that all parts have reached; `None` where nothing is known since.
+    fn value(&mut self, law: &Law, at: Timestamp) -> Option<f64> {
         let counted: Vec<_> = self.counted(at);
         let signals: BTreeSet<u16> = counted.iter().map(|(signal, _)| *signal).collect();
         if !law.signals().all(|signal| signals.contains(&signal)) {
             return None;
         }
         let end = counted.iter().filter_map(|(_, member)| member.newest()).min()?;
-        let sum = sum_at(law, &counted, end);
+        let sums = sums_at(law, &counted, end);
         let ids: Vec<SeriesId> = counted.iter().map(|(_, member)| member.series()).collect();
         if ids != self.counted {
             self.sums.clear();
             self.counted = ids;
         }
-        let sum = sum?;
+        let sums = sums?;
         if self.sums.back().is_some_and(|(last, _)| *last >= end) {
             return None;
         }
         for member in self.members.values_mut() {
             member.forget_before(end);
         }
-        put(&mut self.sums, (end, sum));
-        while self.sums.get(1).is_some_and(|(second, _)| end.since(*second) >= WINDOW_MS) {
+        put(&mut self.sums, (end, sums));
+        let told = |(start, before): (Timestamp, Sums)| told(law.tells, end.since(start), before, sums);
+        while self.sums.get(1).is_some_and(|second| told(*second).is_some()) {
             self.sums.pop_front();
         }
-        let (start, before) = *self.sums.front()?;
-        let span_ms = end.since(start);
-        let lost = (sum - before).abs() * law.over_seconds * 1000.0 / span_ms as f64;
-        ((WINDOW_MS..=2 * WINDOW_MS).contains(&span_ms) && lost.is_finite()).then_some(lost)
+        while self.sums.front().is_some_and(|(start, _)| end.since(*start) > WINDOW_MS_MAX) {
+            self.sums.pop_front();
+        }
+        told(*self.sums.front()?).filter(|value| value.is_finite())
     }
 
-    /// The series that count now: of each signal those of the first form that the machine has, without the silent ones.
+    /// The series that count now: of each signal those of the first form that the machine has, without the silent ones and
+    /// those that never said a number.
     fn counted(&self, at: Timestamp) -> Vec<(u16, &Member)> {
         let mut forms: BTreeMap<u16, SignalRef> = BTreeMap::new();
-        for (meaning, _) in self.members.keys() {
+        for ((meaning, _), _) in self.members.iter().filter(|(_, member)| member.newest().is_some()) {
             forms.entry(meaning.signal).or_insert(*meaning);
         }
         let of_form =
             self.members.iter().filter(|((meaning, _), _)| forms.get(&meaning.signal) == Some(meaning));
         of_form
-            .filter(|(_, member)| !member.is_silent(at))
+            .filter(|(_, member)| member.newest().is_some() && !member.is_silent(at))
             .map(|((meaning, _), member)| (meaning.signal, member))
             .collect()
     }
 }
 
-/// What had come by then and was neither gone nor held, where all that counts is known of that instant.
-fn sum_at(law: &Law, counted: &[(u16, &Member)], at: Timestamp) -> Option<f64> {
-    counted.iter().try_fold(0.0, |sum, (signal, member)| {
+/// What two instants tell that lie so far apart; `None` where that is too near or too far, or too little passed.
+fn told(tells: Tells, span_ms: i64, before: Sums, now: Sums) -> Option<f64> {
+    let (told, whole) = (now.told - before.told, now.whole - before.whole);
+    let (window_ms, value) = match tells {
+        Tells::Unaccounted { over_seconds } => {
+            (WINDOW_MS, Some(told.abs() * over_seconds * 1000.0 / span_ms as f64))
+        }
+        Tells::Percent => {
+            (SHARE_WINDOW_MS, (whole >= FEWEST).then(|| (100.0 * told / whole).clamp(0.0, 100.0)))
+        }
+    };
+    value.filter(|_| (window_ms..=WINDOW_MS_MAX).contains(&span_ms))
+}
+
+/// The sums of an instant, where all that counts is known of it.
+fn sums_at(law: &Law, counted: &[(u16, &Member)], at: Timestamp) -> Option<Sums> {
+    counted.iter().try_fold(Sums::default(), |Sums { told, whole }, (signal, member)| {
         let value = member.at(at)?;
-        Some(if law.side(*signal)? == Side::Comes { sum + value } else { sum - value })
+        Some(match law.side(*signal)? {
+            Side::Comes => Sums { told: told + value, whole },
+            Side::Goes | Side::Stays => Sums { told: told - value, whole },
+            Side::Part => Sums { told: told + value, whole: whole + value },
+            Side::Rest => Sums { told, whole: whole + value },
+        })
     })
 }
 

@@ -141,6 +141,19 @@ fn a_queue_is_late_by_what_it_usually_gives_away_unless_its_age_is_known() {
 }
 
 #[test]
+fn one_that_passes_by_in_a_quiet_hour_is_not_late() {
+    let mut site = Site::new(promised(&[accepts("all", &[], "delivery", 300.0)]));
+    site.add("mta1", "postfix_queue_stat", ("queue", "active"), 1.0, 1.0);
+    // Twelve an hour: in five minutes usually one.
+    site.add("mta1", "postfix_qmgr_messages_removed_total", ("", ""), 12.0 / 3600.0, 0.01);
+    site.at = site.at.plus_ms(-STEP_MS);
+    minutes(&mut site, 4, &[Some(1.0), Some(0.003)]);
+    assert_eq!(used(&site), [0.0]);
+    minutes(&mut site, 4, &[Some(12.0), Some(0.003)]);
+    assert_eq!(used(&site), [4.0], "a queue of a dozen is");
+}
+
+#[test]
 fn a_week_later_it_is_forgotten() {
     let mut site = stores(&[accepts("all", &[], "request", 5.0)]);
     // 09:00 to 09:10.
@@ -187,10 +200,10 @@ fn another_promise_begins_at_nothing_and_the_same_goes_on() {
     minutes(&mut site, 2, &[Some(6000.0), None]);
     assert_eq!(used(&site), [2.0, 9.0]);
     let more = Promise { brown_out_seconds: Some(3600.0), ..other.clone() };
-    restart(&mut site, &[accepts("new", &[], "request", 5.0), more]);
+    restart(&mut site, &[accepts("new", &[], "request", 5.5), more]);
     assert_eq!(used(&site), [0.0, 9.0], "accepted is more, used is the same");
     restart(&mut site, &[Promise { name: Some("renamed".into()), ..other }]);
-    assert_eq!(used(&site), [0.0]);
+    assert_eq!(used(&site), [9.0], "however they are called");
     restart(&mut site, &[]);
     assert_eq!(used(&site), [0.0; 0]);
 }

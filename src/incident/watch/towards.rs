@@ -13,6 +13,9 @@ use crate::predict::signals::SignalRef;
 use crate::sample::Timestamp;
 use crate::series::registry::SeriesId;
 
+/// A queue of fewer is no sign that users wait.
+const FEWEST: f64 = 10.0;
+
 /// What a limit is measured against.
 pub(super) struct Towards<'a, V> {
     pub house: &'a House<'a>,
@@ -55,7 +58,10 @@ impl<V: View> Towards<'_, V> {
             Some(of) => self.first_of(of, |now| now.expected)?,
             None => 1.0,
         };
-        Some(levels.reaches(self.house.table, impact, name).map(|reaches| reaches * times))
+        // Of the few of a quiet hour one that passes by would be late already.
+        let floor =
+            if impact.times_usual.is_some() && impact.level.is_some() { FEWEST } else { f64::NEG_INFINITY };
+        Some(levels.reaches(self.house.table, impact, name).map(|reaches| (reaches * times).max(floor)))
     }
 
     pub fn is_measured(&self, signal: &str) -> bool {

@@ -1,4 +1,4 @@
-//! A law of conservation: what comes to a machine has left it or is still there.
+//! Signals of one machine that are read together: what comes has left or is still there, and what share of it fails.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,39 @@ pub struct Balance {
     pub stays: Vec<String>,
 }
 
-/// The place of a signal in a law.
+/// How much of what one machine deals with goes a way of its own, such as mail that it puts off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// Rates of that; at least one.
+    pub part: Vec<String>,
+    /// Rates of all else; at least one.
+    pub rest: Vec<String>,
+}
+
+/// How much others did since one machine last did anything: a service that has stopped looks like one with nothing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stalled {
+    /// What moves where the machine works; at least one.
+    pub shows: Vec<String>,
+    /// Rates of what keeps others busy, and would it; at least one.
+    pub meanwhile: Vec<String>,
+}
+
+/// The place of a signal in a law or in a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Side {
     Comes,
     Goes,
     Stays,
+    Part,
+    Rest,
+}
+
+impl Side {
+    /// Whether it is of what passes, and not of what is there.
+    pub fn is_passing(self) -> bool {
+        self != Side::Stays
+    }
 }
 
 impl Balance {
@@ -30,6 +57,13 @@ impl Balance {
         of_side(Side::Comes, &self.comes)
             .chain(of_side(Side::Goes, &self.goes))
             .chain(of_side(Side::Stays, &self.stays))
+    }
+}
+
+impl Share {
+    /// All signals of the share, each with its side.
+    pub fn parts(&self) -> impl Iterator<Item = (Side, &str)> {
+        of_side(Side::Part, &self.part).chain(of_side(Side::Rest, &self.rest))
     }
 }
 

@@ -18,7 +18,7 @@
 //!     reads: active queue         # its words in a sentence
 //!     unit: messages
 //!     role: mta                   # a machine that has the signal has the role; `host` is any machine
-//!     hurts: up                   # up | down
+//!     hurts: up                   # up | down | away (from nothing, to either side)
 //!     limit: 1000                 # a value | { signal, share } | due
 //!     unless: mta_queue_age       # where that is measured it tells it better, and this limit alone tells nothing
 //!     notice_hours: 24            # how early a person wants to know; default 4
@@ -32,8 +32,13 @@
 //!       comes: [mta_received]     # rates of what comes in and of what leaves the same machine
 //!       goes: [mta_delivered]
 //!       stays: [mta_queue_active] # how much is held; may be left out where nothing is
+//!   - name: mta_put_off_share     # in %; where all that users feel by it is a level in %, only where one is promised
+//!     share:                      # in place of `from`: what share of that which passes is of one kind
+//!       part: [mta_put_off]       # rates of the same machine
+//!       rest: [mta_received]
 //! service_levels:                # what is good enough for users, where the operator promised nothing else
 //!   outside: { about: mail to others has left, seconds: 14400 }
+//!   put_off: { about: mail is put off, unit: "%" }          # a share, of which the operator says what is good enough
 //! faults:
 //!   - name: remote_outage
 //!     users: mail to outside over {outside} late   # with the value of that level

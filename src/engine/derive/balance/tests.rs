@@ -1,6 +1,7 @@
 //! What is told to be unaccounted for of orders that come, go and wait, as exporters show them.
 
 mod missing;
+mod share;
 
 use super::super::Derived;
 use super::*;
@@ -34,9 +35,13 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
+        Shop::of(PACK)
+    }
+
+    fn of(pack: &str) -> Self {
         let limits = RegistryLimits { series_max: 100, labels_max: 9, label_bytes_max: 99 };
         Shop {
-            table: SignalTable::new(&[Pack::from_yaml(PACK).unwrap()]),
+            table: SignalTable::new(&[Pack::from_yaml(pack).unwrap()]),
             registry: Registry::new(limits, vec!["host".into(), "instance".into()]),
             derived: Derived::default(),
             told: Vec::new(),
@@ -196,7 +201,7 @@ fn saved_and_loaded_goes_on_as_if_never_stopped_and_other_packs_begin_anew() {
     let mut load = |text: &str| -> Vec<Vec<New>> {
         shop.table = SignalTable::new(&[Pack::from_yaml(text).unwrap()]);
         shop.derived = postcard::from_bytes(&saved).unwrap();
-        shop.derived.keep_known(&shop.table);
+        shop.derived.keep_known(&shop.table, |_| None);
         (HOUR..HOUR + 9).map(|step| shop.step(step, &healthy(step))).collect()
     };
     assert_eq!(load(PACK), whole);

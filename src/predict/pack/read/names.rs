@@ -11,11 +11,12 @@ use super::raw::{
     RawRemedy, RawRole, RawShare, RawSignal,
 };
 use crate::predict::pack::{
-    Approval, Evidence, Exported, Extension, Fault, Impact, Level, Limit, Pack, Remedy, Role, Selector,
-    Signal, derived_name,
+    Approval, Evidence, Exported, Extension, Fault, Impact, Level, Limit, PERCENT, Pack, Remedy, Role,
+    Selector, Signal, derived_name, rate,
 };
 use crate::predict::service_levels::pieces;
 use crate::sample::ValueKind;
+use crate::series::clean::is_cumulative_name;
 
 /// Notice of a limit where the pack asks for none: what a person needs to act.
 const NOTICE_HOURS: f64 = 4.0;
@@ -31,7 +32,9 @@ pub(super) struct Names<'a> {
     pub signals: BTreeMap<&'a str, Known<'a>>,
     remedies: BTreeSet<&'a str>,
     roles: BTreeSet<&'a str>,
-    levels: BTreeSet<&'a str>,
+    /// Each with whether it is a share.
+    levels: BTreeMap<&'a str, bool>,
+    needed_levels: BTreeMap<&'a str, bool>,
     /// Faults of needed packs alone.
     needed_faults: BTreeSet<&'a str>,
 }
@@ -43,7 +46,11 @@ impl<'a> Names<'a> {
         let needed_roles = needed.iter().flat_map(|pack| &pack.roles).map(|role| &role.name);
         let roles = own_roles.chain(needed_roles).chain(needed_signals().map(|s| &s.role));
         let needed_remedies = needed.iter().flat_map(|pack| &pack.remedies).map(|remedy| &remedy.name);
-        let needed_levels = needed.iter().flat_map(|pack| &pack.levels).map(|level| &level.name);
+        let needed_levels = needed.iter().rev().flat_map(|pack| &pack.levels);
+        let needed_levels: BTreeMap<_, _> =
+            needed_levels.map(|level| (level.name.as_str(), level.seconds.is_none())).collect();
+        let own_levels =
+            raw.service_levels.iter().map(|(name, raw)| (name.as_str(), raw.value.unit.is_some()));
         // What a pack says of a name counts before what those say that it needs.
         let known = needed.iter().rev().flat_map(|pack| &pack.signals).map(|s| (s.name.as_str(), s.into()));
         let own_known = raw.signals.iter().map(|s| (s.name.value.as_str(), s.into()));
@@ -51,7 +58,8 @@ impl<'a> Names<'a> {
             signals: known.chain(own_known).collect(),
             remedies: raw.remedies.keys().chain(needed_remedies).map(String::as_str).collect(),
             roles: roles.map(String::as_str).collect(),
-            levels: raw.service_levels.keys().chain(needed_levels).map(String::as_str).collect(),
+            levels: needed_levels.clone().into_iter().chain(own_levels).collect(),
+            needed_levels,
             needed_faults: needed.iter().flat_map(|pack| &pack.faults).map(|f| f.name.as_str()).collect(),
         }
     }
@@ -103,9 +111,15 @@ impl<'a> Names<'a> {
             positive("notice_hours", &raw.notice_hours, f64::MAX, problems).unwrap_or(NOTICE_HOURS);
         if raw.from.is_empty() && !raw.is_derived() {
             let message = format!("signal `{}` comes from nowhere", raw.name.value);
-            problems.at(raw.name.referenced, message, "add a selector to `from`, or `behind` or `balance`");
+            let mend = "add a selector to `from`, or `behind`, `balance`, `share` or `stalled`";
+            problems.at(raw.name.referenced, message, mend);
         }
-        let mut from: Vec<Exported> = raw.from.iter().filter_map(|from| exported(from, problems)).collect();
+        let mut from: Vec<Exported> = Vec::new();
+        for place in &raw.from {
+            let Some(exported) = exported(place, problems) else { continue };
+            counted_a_second(raw, &exported, place.referenced, problems);
+            from.push(exported);
+        }
         if let Some(behind) = &raw.behind {
             self.known_signal(&behind.value, behind.referenced, problems);
         }
@@ -128,6 +142,8 @@ impl<'a> Names<'a> {
             from,
             behind: raw.behind.as_ref().map(|behind| behind.value.clone()),
             balance: raw.balance.as_ref().map(|balance| self.balance(raw, balance, problems)),
+            share: raw.share.as_ref().map(|share| self.share(raw, share, problems)),
+            stalled: raw.stalled.as_ref().map(|stalled| self.stalled(raw, stalled, problems)),
         }
     }
 
@@ -154,6 +170,10 @@ impl<'a> Names<'a> {
         }
         for level in pieces(&raw.users.value).filter_map(|(_, level)| level) {
             self.known_level(level, raw.users.referenced, problems);
+            if self.levels.get(level) == Some(&true) {
+                let what = format!("`{{{level}}}` is a share, and has no value where none is promised");
+                problems.at(raw.users.referenced, what, "say it in words");
+            }
         }
         no_conflict(&raw.remedies, &raw.forbidden, problems);
         Fault {
@@ -226,11 +246,7 @@ impl<'a> Names<'a> {
             }
             if let Some(level) = &i.level {
                 self.known_level(&level.value, level.referenced, problems);
-                let unit = self.signals.get(i.signal.value.as_str()).map_or("s", |known| known.unit);
-                if i.times_usual.is_none() && !["s", "ms"].contains(&unit) {
-                    let what = format!("a service level is a time, and `{}` is in {unit}", i.signal.value);
-                    problems.at(level.referenced, what, "take a signal in s or ms, or add `times_usual`");
-                }
+                self.fits_level(i, level, problems);
                 if i.reaches.is_some() {
                     let what = "`reaches` and `level` stand together".into();
                     problems.at(level.referenced, what, "keep one: both say where users feel it");
@@ -255,14 +271,47 @@ impl<'a> Names<'a> {
         }
     }
 
-    pub fn level(&self, name: &str, raw: &RawLevel, problems: &mut Problems) -> Level {
-        let seconds = &raw.seconds;
-        positive("seconds", &Some(seconds.clone()), f64::MAX, problems);
-        Level { name: name.to_owned(), about: raw.about.clone(), seconds: seconds.value }
+    /// Whether a signal is measured as the service level is.
+    fn fits_level(&self, impact: &RawImpact, level: &Spanned<String>, problems: &mut Problems) {
+        let Some(known) = self.signals.get(impact.signal.value.as_str()) else { return };
+        let (signal, unit, place) = (&impact.signal.value, known.unit, level.referenced);
+        match self.levels.get(level.value.as_str()) {
+            Some(true) if impact.times_usual.is_some() || unit != PERCENT => {
+                let what =
+                    format!("the service level `{}` is a share, and `{signal}` is in {unit}", level.value);
+                problems.at(place, what, "take a signal in %, without `times_usual`");
+            }
+            Some(false) if impact.times_usual.is_none() && !["s", "ms"].contains(&unit) => {
+                let what = format!("a service level is a time, and `{signal}` is in {unit}");
+                problems.at(place, what, "take a signal in s or ms, or add `times_usual`");
+            }
+            _ => {}
+        }
+    }
+
+    pub fn level(&self, name: &str, raw: &Spanned<RawLevel>, problems: &mut Problems) -> Level {
+        let RawLevel { about, seconds, unit } = &raw.value;
+        positive("seconds", seconds, f64::MAX, problems);
+        if let Some(unit) = unit.as_ref().filter(|unit| unit.value != PERCENT) {
+            let what = format!("a service level in {}", unit.value);
+            problems.at(unit.referenced, what, "write `seconds: …` for a time, `unit: \"%\"` for a share");
+        }
+        if seconds.is_some() == unit.is_some() {
+            let has =
+                if unit.is_some() { "both `seconds` and `unit`" } else { "neither `seconds` nor `unit`" };
+            let what = format!("the service level `{name}` has {has}");
+            problems.at(raw.referenced, what, "write either `seconds: …` or `unit: \"%\"`");
+        }
+        if self.needed_levels.get(name).is_some_and(|is_share| *is_share != unit.is_some()) {
+            let what = format!("a pack in `needs` has `{name}` too, and measures it otherwise");
+            problems.at(raw.referenced, what, "give it a name of its own");
+        }
+        let seconds = seconds.as_ref().filter(|_| unit.is_none()).map(|seconds| seconds.value);
+        Level { name: name.to_owned(), about: about.clone(), seconds }
     }
 
     fn known_level(&self, name: &str, place: Location, problems: &mut Problems) {
-        if !self.levels.contains(name) {
+        if !self.levels.contains_key(name) {
             let mend = "add it under `service_levels`, add its pack to `needs`, or mend the name";
             problems.at(place, format!("there is no service level `{name}`"), mend);
         }
@@ -315,6 +364,25 @@ fn exported(raw: &Spanned<RawExported>, problems: &mut Problems) -> Option<Expor
             problems.at(raw.referenced, error.to_string(), "write `metric` or `metric{label=\"value\"}`");
             None
         }
+    }
+}
+
+/// A counter is read as its rate a second, whatever the signal is in.
+fn counted_a_second(of: &RawSignal, exported: &Exported, place: Location, problems: &mut Problems) {
+    let unit = exported.unit.as_ref().unwrap_or(&of.unit);
+    let Some((thing, seconds)) = rate(unit).filter(|(_, seconds)| *seconds != 1.0) else { return };
+    let metric = exported.select.name();
+    let is_counter = match exported.kind {
+        Some(kind) => kind == ValueKind::Counter,
+        None => is_cumulative_name(metric),
+    };
+    if is_counter {
+        let what = format!("`{metric}` is a counter, which is read as its rate a second, and not in {unit}");
+        let times = seconds * exported.times;
+        let mend = format!(
+            "write {{ select: {metric}, unit: {thing} a second, times: {times} }}, or `kind: gauge` where it is none"
+        );
+        problems.at(place, what, mend);
     }
 }
 

@@ -25,14 +25,15 @@ pub(super) struct RawPack {
     #[serde(default)]
     pub extends: Vec<RawExtension>,
     #[serde(default)]
-    pub service_levels: BTreeMap<String, RawLevel>,
+    pub service_levels: BTreeMap<String, Spanned<RawLevel>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLevel {
     pub about: String,
-    pub seconds: Spanned<f64>,
+    pub seconds: Option<Spanned<f64>>,
+    pub unit: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +83,8 @@ pub(super) struct RawSignal {
     pub from: Vec<Spanned<RawExported>>,
     pub behind: Option<Spanned<String>>,
     pub balance: Option<Spanned<RawBalance>>,
+    pub share: Option<Spanned<RawShareOf>>,
+    pub stalled: Option<Spanned<RawStalled>>,
 }
 
 #[derive(Deserialize)]
@@ -95,10 +98,32 @@ pub(super) struct RawBalance {
     pub stays: Vec<Spanned<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShareOf {
+    #[serde(default)]
+    pub part: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub rest: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStalled {
+    #[serde(default)]
+    pub shows: Vec<Spanned<String>>,
+    #[serde(default, rename = "while")]
+    pub meanwhile: Vec<Spanned<String>>,
+}
+
 impl RawSignal {
     /// Whether its series are made here.
     pub fn is_derived(&self) -> bool {
-        self.behind.is_some() || self.balance.is_some()
+        self.behind.is_some()
+            || self.balance.is_some()
+            || self.share.is_some()
+            || self.stalled.is_some()
+            || self.stalled.is_some()
     }
 }
 

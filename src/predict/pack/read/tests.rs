@@ -42,8 +42,13 @@ extends:
 
 /// What is said about the pack once `from` in it became `to`.
 fn check(from: &str, to: &str, want: &[&str]) {
-    let text = GOOD.replacen(from, to, 1);
-    assert_ne!(text, GOOD);
+    check_in(GOOD, from, to, want);
+}
+
+#[track_caller]
+fn check_in(good: &str, from: &str, to: &str, want: &[&str]) {
+    let text = good.replacen(from, to, 1);
+    assert_ne!(text, good);
     let problems = Pack::from_yaml(&text).unwrap_err();
     let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), want.len(), "{said:#?}");
@@ -120,7 +125,7 @@ fn roles_remedies_and_extensions_refer_to_what_there_is() {
 fn a_service_level_is_one_that_there_is() {
     let text = GOOD.replace("users: mail late", "users: mail over {late} late");
     let pack = Pack::from_yaml(&text.replace("reaches: 500", "level: late")).unwrap();
-    assert_eq!((pack.levels[0].name.as_str(), pack.levels[0].seconds), ("late", 600.0));
+    assert_eq!((pack.levels[0].name.as_str(), pack.levels[0].seconds), ("late", Some(600.0)));
     assert_eq!(pack.faults[0].impact[0].level.as_deref(), Some("late"));
     check("users: mail late", "users: mail over {lat} late", &["19:12: there is no service level `lat`"]);
     check("reaches: 500", "level: lat", &["23:38: there is no service level `lat`"]);
@@ -134,7 +139,7 @@ const LAW: &str = r#"
 name: small
 signals:
   - { name: in, reads: in, unit: messages a second, role: mta, hurts: up, from: [in_total] }
-  - { name: out, reads: out, unit: messages a minute, role: mta, hurts: up, from: [out_total] }
+  - { name: out, reads: out, unit: messages a minute, role: mta, hurts: up, from: [{ select: out_total, unit: messages a second, times: 60 }] }
   - { name: told, reads: told, unit: messages a second, role: host, hurts: up, from: [told_total] }
   - { name: queue, reads: queue, unit: messages, role: mta, hurts: up, from: [queue] }
   - { name: lost, reads: lost, unit: messages an hour, role: mta, hurts: up, balance: { comes: [in], goes: [out, told], stays: [queue] } }
@@ -154,6 +159,61 @@ fn a_law_is_read_and_its_series_are_made_here() {
     assert!(lost.is_derived() && !pack.signals[0].is_derived());
     let nothing_stays = LAW.replace(", stays: [queue]", "");
     assert!(Pack::from_yaml(&nothing_stays).is_ok(), "as of a proxy, which holds nothing");
+    let bare = "from: [{ select: out_total, unit: messages a second, times: 60 }]";
+    let what = "5:84: `out_total` is a counter, which is read as its rate a second, and not in messages a minute; \
+                write { select: out_total, unit: messages a second, times: 60 }, or `kind: gauge` where it is none";
+    check_in(LAW, bare, "from: [out_total]", &[what]);
+    assert!(Pack::from_yaml(&LAW.replace(bare, "from: [{ select: out_total, kind: gauge }]")).is_ok());
+}
+
+const SHARE: &str = r#"
+name: small
+signals:
+  - { name: bad, reads: bad, unit: messages a second, role: mta, hurts: up, from: [bad_total] }
+  - { name: good, reads: good, unit: messages a minute, role: mta, hurts: up, from: [{ select: good_total, unit: messages a second, times: 60 }] }
+  - { name: failing, reads: failing, unit: "%", role: mta, hurts: up, share: { part: [bad], rest: [good] } }
+service_levels:
+  failing: { about: mail fails, unit: "%" }
+faults:
+  - name: outage
+    users: mail fails
+    evidence: [{ signal: bad, moves: up }]
+    impact: [{ signal: failing, level: failing }]
+"#;
+
+#[test]
+fn a_share_is_read_and_so_is_a_level_of_one() {
+    let pack = Pack::from_yaml(SHARE).unwrap();
+    let failing = pack.signals.last().unwrap();
+    assert_eq!(failing.parts(), [(Side::Part, "bad"), (Side::Rest, "good")]);
+    assert_eq!(failing.from[0].select.name(), "foreshock_failing");
+    assert_eq!((pack.levels[0].seconds, failing.is_derived()), (None, true));
+    let check = |from: &str, to: &str, want: &str| check_in(SHARE, from, to, &[want]);
+    check("rest: [good]", "rest: []", "6:78: `rest` names no signal; a share needs its part and the rest");
+    check("rest: [good]", "rest: [bad]", "6:100: `bad` stands in the share twice");
+    let what = "6:83: `failing` is in messages, and a share is in percent";
+    let level = "13:40: the service level `failing` is a share, and `failing` is in messages";
+    check_in(SHARE, "unit: \"%\", role", "unit: messages, role", &[what, level]);
+    check(
+        "unit: messages a minute",
+        "unit: messages",
+        "6:100: `good` is in messages, and a share is of what passes",
+    );
+    check(
+        "unit: messages a minute",
+        "unit: mails a minute",
+        "6:100: `good` is of mails, and the share of messages",
+    );
+    let what = "8:12: the service level `failing` has neither `seconds` nor `unit`";
+    let level = "13:40: a service level is a time, and `failing` is in %";
+    check_in(SHARE, "about: mail fails, unit: \"%\"", "about: mail fails", &[what, level]);
+    check("about: mail fails, unit: \"%\"", "about: mail fails, unit: s", "8:39: a service level in s");
+    check("users: mail fails", "users: mail of {failing} fails", "11:12: `{failing}` is a share");
+    check(
+        "signal: failing, level",
+        "signal: bad, level",
+        "13:36: the service level `failing` is a share, and `bad` is in",
+    );
 }
 
 #[test]

@@ -78,6 +78,26 @@ fn a_series_that_ended_is_not_counted() {
 }
 
 #[test]
+fn a_series_that_never_said_a_number_is_not_waited_for() {
+    for odd in [f64::NAN, f64::INFINITY] {
+        let (steps, most) = untold(|step, told| {
+            if step == 2 * HOUR {
+                told.push(("held", "new", ValueKind::Gauge, odd));
+                told.push(("came_total", "new", ValueKind::Counter, odd));
+            }
+        });
+        assert!(steps.is_empty() && most < 1e-6, "{odd}: {steps:?} {most}");
+    }
+    // Of one about which nothing is known yet it is not clear whether it is held.
+    let (steps, _) = untold(|step, told| {
+        if [2 * HOUR, 2 * HOUR + 1].contains(&step) {
+            told.push(("held", "new", ValueKind::Unknown, step as f64));
+        }
+    });
+    assert!(steps.is_empty(), "{steps:?}");
+}
+
+#[test]
 fn a_series_that_is_retired_is_not_waited_for() {
     let mut shop = Shop::new();
     for step in 0..3 * HOUR {

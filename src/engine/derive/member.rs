@@ -1,4 +1,4 @@
-//! One series of a law: what it has counted, or what it holds, at each instant of the last half hour.
+//! One series of what is read together: what it has counted, or what it holds, at each instant of the last half hour.
 
 use std::collections::VecDeque;
 
@@ -80,17 +80,18 @@ impl Member {
                 Past::Holds
             }
             // What an exporter gives as a rate holds for the time since it last did, if that is known to be no outage.
-            (Cleaned::Value(rate), Side::Comes | Side::Goes) if self.cleaner.is_rate() || !is_missed => {
+            (Cleaned::Value(rate), side) if side.is_passing() && (self.cleaner.is_rate() || !is_missed) => {
                 let Some(&(before, passed)) = self.points.back() else { return self.begin(at) };
                 let seconds = at.since(before) as f64 / 1000.0;
                 put(&mut self.points, (at, passed + rate * self.part.times * seconds));
                 Past::Holds
             }
-            (Cleaned::Value(_), Side::Comes | Side::Goes) => self.begin(at),
-            (Cleaned::Nothing(Why::First | Why::Reset | Why::Fall), Side::Comes | Side::Goes) => {
+            (Cleaned::Value(_) | Cleaned::Nothing(Why::First | Why::Reset | Why::Fall), side)
+                if side.is_passing() =>
+            {
                 self.begin(at)
             }
-            (Cleaned::Nothing(Why::Turned), Side::Comes | Side::Goes) if self.cleaner.is_rate() => {
+            (Cleaned::Nothing(Why::Turned), side) if side.is_passing() && self.cleaner.is_rate() => {
                 self.begin(at)
             }
             (Cleaned::Value(_) | Cleaned::Nothing(_), _) => {
@@ -145,7 +146,7 @@ impl Member {
 }
 
 /// Adds a point in order of time; of those of one grain the newest stands.
-pub(super) fn put(points: &mut VecDeque<(Timestamp, f64)>, point: (Timestamp, f64)) {
+pub(super) fn put<T>(points: &mut VecDeque<(Timestamp, T)>, point: (Timestamp, T)) {
     let grain = |at: Timestamp| at.0.div_euclid(GRAIN_MS);
     match points.back_mut() {
         Some(newest) if grain(newest.0) == grain(point.0) => *newest = point,
