@@ -114,7 +114,7 @@ fn explain_tells_what_a_recording_lets_be_seen() {
         "pack shop: 5 of 12 signals found",
         "missing: page_errors, pages, page_failures, orders_done",
         "3 of 5 signs: can be recognised; missing: page_errors, cpu_user",
-        "1 of 3 signs: seen by one sign, and not told from others; missing: orders_done, orders_stalled",
+        "1 of 3 signs: seen by one sign, and may be taken for others; missing: orders_done, orders_stalled",
     ] {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }

@@ -149,7 +149,7 @@ fn fault_line(fault: &Fault, table: &SignalTable, measured: &Measured) -> String
     let can = match count {
         0 => "not seen",
         _ if count == signs.len() || count > 1 => "can be recognised",
-        _ => "seen by one sign, and not told from others",
+        _ => "seen by one sign, and may be taken for others",
     };
     let mut line = format!("{:<20} {count} of {} signs: {can}", fault.name, signs.len());
     let missing: Vec<&str> = signs.iter().filter(|sign| !is_measured(sign)).copied().collect();

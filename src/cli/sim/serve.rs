@@ -25,7 +25,7 @@ Example: a cluster in one terminal, Foreshock beside it in another, and somethin
   curl -d '{\"fault\": \"clamd_stuck\"}' http://127.0.0.1:9700/fault
   curl http://127.0.0.1:9700/
 
-The configuration lets Foreshock act: its remedies reach /remedy here, signed, and heal the cluster. `targets.json` is a \
+Wait until Foreshock says `live`; the incident comes some minutes after the fault. The configuration lets Foreshock act: its remedies reach /remedy here, signed, and heal the cluster. `targets.json` is a \
 list for file_sd, for a Prometheus as well. With --speed the cluster lives faster than whoever scrapes it: good for a look, \
 while what was learnt of its past no longer fits. Everything is simulated and listens on loopback only.";
 
@@ -48,8 +48,8 @@ pub struct Serve {
     /// Seconds between two scrapes, and between two samples of history
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = step)]
     step: u32,
-    /// Days of its past that `query_range` knows; a day of 15 s takes some 50 MB
-    #[arg(long, value_name = "DAYS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=28))]
+    /// Days of its past that `query_range` knows; a day of 15 s takes some 50 MB, and without its Mondays a Monday is news
+    #[arg(long, value_name = "DAYS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=28))]
     history_days: u32,
     /// Where `foreshock.yaml` and `targets.json` are written
     #[arg(long, value_name = "DIR", default_value = "foreshock-sim")]
