@@ -13,10 +13,19 @@ fn main() -> ExitCode {
         // Whoever reads our output may stop early, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("foreshock: {error:#}");
+            eprintln!("foreshock: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why, each thing once: some errors say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false if text.is_empty() => cause,
+        false => format!("{text}: {cause}"),
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -21,7 +21,7 @@ pub enum HttpError {
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] reqwest::Error),
     #[error("no answer: {}", innermost(.0))]
-    Send(#[source] reqwest::Error),
+    Send(reqwest::Error),
     #[error("no whole answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
     #[error("the body is larger than {bytes_max} bytes")]

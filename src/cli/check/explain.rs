@@ -104,7 +104,32 @@ pub(super) fn write(
     for fault in table.faults() {
         writeln!(out, "  {}", fault_line(fault, &table, &measured))?;
     }
+    writeln!(out, "\nservice levels")?;
+    for level in table.levels() {
+        writeln!(out, "  {}", level_line(level, &table, &measured))?;
+    }
     Ok(())
+}
+
+/// `delivery: measured by mta_age_active`, or what would measure it.
+fn level_line(level: &str, table: &SignalTable, measured: &Measured) -> String {
+    let impacts = table.faults().iter().flat_map(|fault| &fault.impact);
+    let names: BTreeSet<&str> = impacts
+        .filter(|impact| impact.level.as_deref() == Some(level))
+        .map(|impact| impact.signal.as_str())
+        .collect();
+    let is_measured = |name: &&str| table.find(name).is_some_and(|place| measured.has(place));
+    let by: Vec<&str> = names.iter().copied().filter(|name| is_measured(name)).collect();
+    if !by.is_empty() {
+        return format!("{level:<20} measured by {}", by.join(", "));
+    }
+    let needs = names.iter().map(|name| {
+        let signal = table.find(name).map(|place| &table.signals()[usize::from(place)]);
+        let parts: Vec<&str> =
+            signal.iter().flat_map(|signal| signal.parts()).map(|(_, part)| part).collect();
+        if parts.is_empty() { (*name).to_owned() } else { parts.join(" and ") }
+    });
+    format!("{level:<20} not measured: needs {}", needs.collect::<Vec<_>>().join(", or "))
 }
 
 fn signals(
@@ -190,6 +215,9 @@ mod tests {
                 .join(" ")
         };
         assert_eq!(line("7 of"), "7 of 8 series have a meaning");
+        assert_eq!(line("replication "), "replication measured by ldap_behind");
+        assert_eq!(line("put_off "), "put_off not measured: needs mta_put_off and mta_received");
+        assert!(line("connect ").ends_with("not measured: needs probe_time"), "{told}");
         assert_eq!(line("ldap_behind"), "ldap_behind made of ldap_replication");
         assert!(!told.contains("mta_unaccounted made of"), "it is not made of what is not there: {told}");
         assert!(line("ldap_replica_lag").contains("2 of 3 signs"), "{told}");

@@ -46,9 +46,9 @@ pub struct Record {
     /// Decides what the cluster does
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How long
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=366))]
-    days: u32,
+    /// How long, as 7 or 0.5
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    days: f64,
     /// Its beginning (RFC 3339)
     #[arg(long, value_name = "TIME", default_value = "2026-03-02T00:00:00Z", value_parser = instant)]
     start: Timestamp,
@@ -78,6 +78,12 @@ pub struct Record {
     out: PathBuf,
 }
 
+/// A day, a part of one, or many.
+fn days(text: &str) -> Result<f64, String> {
+    let days = text.parse::<f64>().ok().filter(|days| (0.01..=366.0).contains(days));
+    days.ok_or_else(|| "write days, 0.01 to 366, such as 7 or 0.5".into())
+}
+
 impl Record {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         // Signals are heard by a thread of their own.
@@ -101,7 +107,7 @@ impl Record {
         let mut exporters = Exporters::new(self.families.clone());
         let mut folders = Folders::new(&self.out.join("zmstat"), &chronicle.cluster);
 
-        let steps = u64::from(self.days) * (86_400.0 / STEP_SECONDS) as u64;
+        let steps = (self.days * 86_400.0 / STEP_SECONDS).round() as u64;
         let steps_a_scrape = u64::from(self.step) / STEP_SECONDS as u64;
         let progress = bar(steps, "recording", "{eta} left");
         for step in 1..=steps {
