@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::member::{Member, Past};
 use super::{Known, New};
-use crate::predict::law::Part;
 use crate::predict::signals::{SignalRef, SignalTable};
 use crate::predict::stall::{Stall, work};
 use crate::sample::{Labels, Sample, Timestamp};
@@ -53,7 +52,6 @@ struct Machine {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Worker {
     member: Member,
-    part: Part,
     signal: u16,
     entity: EntityId,
 }
@@ -79,7 +77,7 @@ impl Stalls {
         let labels = known.registry.labels(arrival.series);
         let new = || {
             let member = Member::new(arrival.series, labels.name(), part);
-            Worker { member, part, signal: meaning.signal, entity }
+            Worker { member, signal: meaning.signal, entity }
         };
         let worker = self.workers.entry(arrival.series).or_insert_with(new);
         let before = worker.member.newest().and_then(|at| worker.member.at(at));
@@ -141,7 +139,7 @@ impl Stalls {
         self.workers.retain(|series, worker| {
             let meant = meaning(*series).filter(|meant| meant.signal == worker.signal);
             let counts = |stall: &Stall| stall.is_meanwhile(worker.signal);
-            meant.is_some_and(|meant| work(table, meant) == Some(worker.part))
+            meant.is_some_and(|meant| work(table, meant) == Some(worker.member.part()))
                 && table.stalls().iter().any(counts)
         });
         self.machines.retain(|(signal, _), machine| {
