@@ -14,7 +14,7 @@ use super::restart::Restarts;
 use super::severity::Grounds;
 use super::watch::Watches;
 use super::{Finding, House, IncidentSettings, View};
-use crate::predict::pack::{Fault, Movement};
+use crate::predict::pack::{Fault, Movement, Urgency};
 use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
@@ -120,6 +120,8 @@ pub(super) struct Takes<'a> {
     pub wakes_for: &'a dyn Fn(&str) -> bool,
     /// Whether the remedy of a fault would worsen what another open incident is about.
     pub worsens: &'a dyn Fn(&Fault, &str) -> bool,
+    /// Whether another incident, that can wait, moves a signal of a machine.
+    pub moves_elsewhere: &'a dyn Fn(EntityId, u16) -> bool,
 }
 
 impl Takes<'_> {
@@ -193,19 +195,29 @@ impl Case {
         self.tracks.values().any(|track| track.entity == entity)
     }
 
-    /// Whether what begins to move now may be of this story: it still gathers movers, or that is a sign of what it is.
-    pub fn takes(&self, house: &House, mover: &Finding) -> bool {
+    /// Whether what begins to move now may be of this story by its time: it gathers movers still.
+    pub fn gathers(&self, at: Timestamp) -> bool {
         let real = self.tracks.values().chain(&self.gone).filter(|track| track.is_real());
-        let newest = real.map(|track| track.since).max();
-        let told = self.opened.as_ref().and_then(|opened| opened.incident.fault.as_deref());
-        let is_sign = || {
-            let fault = house.table.faults().iter().position(|fault| Some(fault.name.as_str()) == told);
-            let moves = Track::begin(mover).moves();
-            fault
-                .zip(mover.signal)
-                .is_some_and(|(fault, s)| house.signatures.is_sign_of(fault, s.signal, moves))
-        };
-        newest.is_none_or(|newest| mover.at.since(newest) <= GATHERS_MS) || is_sign()
+        real.map(|track| track.since).max().is_none_or(|newest| at.since(newest) <= GATHERS_MS)
+    }
+
+    /// Whether a mover is a sign of what an open incident was said to be.
+    pub fn shows_in(&self, house: &House, mover: &Finding) -> bool {
+        let sign = self.told(house).zip(mover.signal);
+        sign.is_some_and(|(fault, s)| {
+            house.signatures.is_sign_of(fault, s.signal, Track::begin(mover).moves())
+        })
+    }
+
+    /// Whether it was told as what nobody need hurry for.
+    pub fn can_wait(&self, house: &House) -> bool {
+        self.told(house).is_some_and(|fault| house.table.faults()[fault].urgency == Urgency::Ticket)
+    }
+
+    /// The fault that an open incident was said to be, by its place.
+    fn told(&self, house: &House) -> Option<usize> {
+        let told = self.opened.as_ref()?.incident.fault.as_deref()?;
+        house.table.faults().iter().position(|fault| fault.name == told)
     }
 
     /// Whether all of it is on entities in maintenance.
@@ -245,7 +257,7 @@ impl Case {
             |track: &&Track| track.is_real() && restarts.explains(at, track.entity, track.since).is_some();
         self.restarted.extend(self.tracks.values().chain(&self.gone).filter(begun).map(|track| track.entity));
         let story = self.story();
-        let ranked = rank(house, (watches, &self.restarted), view, at, &story);
+        let ranked = rank(house, (watches, &self.restarted, takes.moves_elsewhere), view, at, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
         if let Some(top) = ranked.first() {
             weight += top.probability * (top.signs.len() - 1) as f64;
@@ -330,7 +342,7 @@ fn machines_of(story: &[&Track]) -> Vec<(EntityId, Arc<str>)> {
 
 fn rank(
     house: &House,
-    (watches, restarted): (&Watches, &BTreeSet<EntityId>),
+    (watches, restarted, moves_elsewhere): (&Watches, &BTreeSet<EntityId>, &dyn Fn(EntityId, u16) -> bool),
     view: &impl View,
     at: Timestamp,
     story: &[&Track],
@@ -352,9 +364,14 @@ fn rank(
         return Vec::new();
     }
     let began = moved.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
-    let places = machines.iter().map(|(entity, _)| Machine {
-        measured: watches.measured(*entity).collect(),
-        restarted: Some(restarted.contains(entity)),
+    let has_moved = |machine: usize, signal| moved.iter().any(|m| (m.machine, m.signal) == (machine, signal));
+    let places = machines.iter().enumerate().map(|(place, (entity, _))| {
+        // What a busy morning moves is no sign that stays still.
+        let says_nothing = |signal| moves_elsewhere(*entity, signal) && !has_moved(place, signal);
+        let measured = watches.measured(*entity);
+        let measured =
+            measured.map(|(signal, series)| (signal, if says_nothing(signal) { 0 } else { series }));
+        Machine { measured: measured.collect(), restarted: Some(restarted.contains(entity)) }
     });
     let places: Vec<Machine> = places.collect();
     let faults = house.table.faults();

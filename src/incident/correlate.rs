@@ -2,7 +2,7 @@
 //!
 //! A series joins the case of its own entity at once, but for an incident that has gathered nothing new for an hour: a
 //! volume that fills for days is not what a newsletter does to the same host meanwhile. Such an incident takes only what
-//! its fault shows in. Two cases become one only when both hold real movers
+//! its fault shows in, and that before any other. Two cases become one only when both hold real movers
 //! that began near in time and are linked: the same signal the same way, one role, or one fault that shows
 //! in both. So chance movers never tie machines together.
 
@@ -23,11 +23,15 @@ const WINDOW_STEPS: i64 = 20;
 /// Real cases that are compared with each other at one tick.
 const COMPARED_MAX: usize = 64;
 
-/// The case of its entity that a mover joins: an open incident whose story it may be, then the oldest that is not open.
+/// The case of its entity that a mover joins: an open incident whose fault shows in it, then one whose story it may be, then
+/// the oldest that is not open.
 pub(super) fn case_of(cases: &BTreeMap<u64, Case>, house: &House, mover: &Finding) -> Option<u64> {
     let own = || cases.iter().filter(|(_, case)| case.has(mover.entity));
-    let open = own().find(|(_, case)| case.opened.is_some() && case.takes(house, mover));
-    open.or_else(|| own().find(|(_, case)| case.opened.is_none())).map(|(number, _)| *number)
+    let open = || own().filter(|(_, case)| case.opened.is_some());
+    let shows = open().find(|(_, case)| case.shows_in(house, mover));
+    let may_be = || open().find(|(_, case)| case.gathers(mover.at));
+    let young = || own().find(|(_, case)| case.opened.is_none());
+    shows.or_else(may_be).or_else(young).map(|(number, _)| *number)
 }
 
 /// Joins linked cases, younger into older; an incident that is open is never joined to another.

@@ -2,7 +2,7 @@
 //!
 //! Once a tick, after all shards: `quiet` listens for series that fall silent, `mover` gathers evidence for each series that
 //! may be leaving its course,
-//! `habit` and `routine` say how rare that is for it, `correlate` puts movers into cases, `budget` says how much evidence a page or a ticket needs, `watch`
+//! `habit` and `routine` say how rare that is for it, `correlate` puts movers into cases, `elsewhere` knows what harmless ones move, `budget` says how much evidence a page or a ticket needs, `watch`
 //! says when a hard limit will be reached, `lifecycle` opens, updates and resolves, `explain` says it in a
 //! sentence, `id` names it so that a replay gives the same name; `brown_out` counts how long users did without what they were
 //! promised; `flap` keeps what comes back at once from being news each
@@ -13,6 +13,7 @@ mod brown_out;
 mod budget;
 mod case;
 mod correlate;
+mod elsewhere;
 pub mod event;
 mod excuse;
 mod explain;

@@ -1,6 +1,7 @@
 //! What incidents must make of the disturbances that a site knows, told as scenarios over a small site.
 
 mod brown_out;
+mod busy;
 mod site;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::brown_out::{BrownOutUse, BrownOuts};
 use super::budget::{Counts, Past, Thresholds};
 use super::case::{Case, Opened, Takes};
+use super::elsewhere::Elsewhere;
 use super::event::{Event, Incident, Severity};
 use super::feedback::{Feedback, Heard, Verdict};
 use super::flap::Flaps;
@@ -167,6 +168,7 @@ impl IncidentState {
         let ticket_of = |fault: &str| self.past.ticket_of(fault, house.settings.budget, looks);
         let wakes_for = |signal: &str| self.past.wakes_for(signal, at, house.settings.budget);
         let forbidden = Forbidden::new(house, &self.cases);
+        let elsewhere = Elsewhere::new(house, &self.cases);
         let mut open = self.open().count();
         let mut over = Vec::new();
         for (number, case) in &mut self.cases {
@@ -179,7 +181,14 @@ impl IncidentState {
                 continue;
             }
             let worsens = |fault: &Fault, remedy: &str| forbidden.holds(*number, &fault.name, remedy);
-            let takes = Takes { thresholds, ticket_of: &ticket_of, wakes_for: &wakes_for, worsens: &worsens };
+            let moves_elsewhere = |entity, signal| elsewhere.moves(*number, entity, signal);
+            let takes = Takes {
+                thresholds,
+                ticket_of: &ticket_of,
+                wakes_for: &wakes_for,
+                worsens: &worsens,
+                moves_elsewhere: &moves_elsewhere,
+            };
             let known = (&self.watches, &self.restarts, &self.brown_outs);
             let Some(assessment) = case.assess(house, known, view, at, &takes) else { continue };
             if case.opened.is_some() {

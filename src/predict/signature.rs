@@ -47,7 +47,7 @@ pub struct Moved {
 /// A machine of a story.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machine {
-    /// The signals that are measured on it, and by how many series.
+    /// The signals that are measured on it, and by how many series; by none where it can't be told whether it stays still.
     pub measured: BTreeMap<u16, usize>,
     /// Whether a service of it started anew as the story began; `None` where that can't be told.
     pub restarted: Option<bool>,
