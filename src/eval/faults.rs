@@ -34,8 +34,8 @@ pub struct Verdict {
     pub first_fault: Option<String>,
     pub right_remedy: bool,
     pub remedy: Option<String>,
-    /// Whether a remedy was ever proposed that makes it worse.
-    pub forbidden: bool,
+    /// The first remedy that was proposed and makes it worse, if one ever was, and what was said with it.
+    pub forbidden: Option<String>,
     /// The forecast that stood at half of the way from onset to impact.
     pub half_way: Option<HalfWay>,
     pub severity: Option<Severity>,
@@ -95,9 +95,10 @@ pub fn judge(truth: &FaultTruth, events: &[Event]) -> Verdict {
             None => truth.right.is_empty() && decided.is_some(),
         },
         remedy,
-        forbidden: events.iter().any(|event| {
-            let remedy = event.incident.as_ref().and_then(|incident| incident.remedy.as_ref());
-            event.at >= truth.onset && remedy.is_some_and(|remedy| truth.wrong.contains(remedy))
+        forbidden: events.iter().filter(|event| event.at >= truth.onset).find_map(|event| {
+            let incident = event.incident.as_ref()?;
+            let remedy = incident.remedy.as_ref().filter(|remedy| truth.wrong.contains(remedy))?;
+            Some(format!("{remedy} at {}: {}", event.at, incident.summary))
         }),
         half_way: half_way(truth, &of_it, &over),
         severity: decided.map(|incident| incident.severity),
@@ -230,7 +231,7 @@ mod tests {
         ];
         let verdict = judge(&truth(), &events);
         assert_eq!((verdict.detected_seconds, verdict.predicted_seconds), (Some(120.0), Some(600.0)));
-        assert!(verdict.right_fault && verdict.right_remedy && !verdict.forbidden);
+        assert!(verdict.right_fault && verdict.right_remedy && verdict.forbidden.is_none());
         assert_eq!(verdict.lead_share(), Some(20.0 / 30.0));
         // Half of the way is minute 25; 15 minutes are left, and the interval is as wide.
         assert_eq!(verdict.half_way, Some(HalfWay { covers: true, width: 1.0 }));
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn a_forbidden_remedy_counts_whenever_it_is_proposed() {
         let verdict = judge(&truth(), &[told(80, "remote_outage", Some("flush_queue"), None)]);
-        assert!(verdict.forbidden);
+        assert!(verdict.forbidden.unwrap().starts_with("flush_queue at "));
     }
 
     #[test]

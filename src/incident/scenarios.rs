@@ -434,6 +434,22 @@ fn what_would_worsen_another_open_incident_is_not_proposed() {
 }
 
 #[test]
+fn a_store_whose_writes_are_slow_is_not_restarted() {
+    let mut site = Site::new(settings());
+    site.add("store1", "mailboxd_mbox_add_msg_ms_avg", ("", ""), 36.0, 1.5);
+    site.add("store1", "node_disk_write_time_seconds_total", ("device", "sda"), 0.1, 0.02);
+    site.add("store1", "node_disk_io_time_weighted_seconds_total", ("device", "sda"), 0.5, 0.2);
+    site.add("store1", "node_cpu_seconds_total", ("mode", "iowait"), 0.05, 0.01);
+    site.add("store1", "mailboxd_lmtp_conn", ("job", "carbonio"), 5.0, 1.0);
+    site.calm(300);
+    let slow = |place| if place < 2 { [16.0, 0.3][place] } else { 0.0 };
+    site.ticks(40, |place| Some(slow(place)));
+    let remedies: Vec<_> =
+        site.events.iter().filter_map(|e| e.incident.as_ref()?.remedy.as_deref()).collect();
+    assert!(!site.events.is_empty() && !remedies.contains(&"restart_mailboxd"), "{:#?}", site.events);
+}
+
+#[test]
 fn no_store_is_restarted_for_what_only_an_mta_shows() {
     assert_eq!(remedy_of_late_deliveries(false, false), None);
 }

@@ -71,7 +71,7 @@ impl Line {
             lead_share: middle(&|v| v.impact_seconds.map(|_| v.lead_share().unwrap_or(0.0))),
             right_fault: share(&|v| v.right_fault, &any),
             right_remedy: share(&|v| v.right_remedy, &any),
-            forbidden: verdicts.iter().filter(|v| v.forbidden).count(),
+            forbidden: verdicts.iter().filter(|v| v.forbidden.is_some()).count(),
             half_way: share(&|v| v.half_way.is_some(), &felt),
             covers: share(&|v| v.half_way.is_some_and(|h| h.covers), &felt),
             width: middle(&|v| v.half_way.map(|h| h.width)),
