@@ -34,6 +34,8 @@ struct Machine {
     values: BTreeMap<SeriesId, Sample>,
     /// Of the series that is made; known once a tick has been.
     labels: Option<Labels>,
+    /// Something came in of it since the last tick. What is not heard of gets no older for that.
+    is_heard: bool,
 }
 
 impl Behind {
@@ -47,6 +49,7 @@ impl Behind {
             let entity = known.registry.entity(arrival.series);
             let machine = self.machines.entry((meaning.signal, entity)).or_default();
             machine.values.insert(arrival.series, sample);
+            machine.is_heard = true;
         }
     }
 
@@ -67,8 +70,8 @@ impl Behind {
             }
         }
         let behind = self.machines.iter_mut().filter_map(|((signal, _), machine)| {
-            let value = machine.furthest(at)?;
-            let Machine { values, labels } = machine;
+            let value = machine.furthest(at).filter(|_| std::mem::take(&mut machine.is_heard))?;
+            let Machine { values, labels, .. } = machine;
             if labels.is_none() {
                 let metric = known.table.derived_from(*signal)?;
                 let of = |series: &SeriesId| known.derived_labels(metric, known.registry.labels(*series));
@@ -184,6 +187,13 @@ signals:
                 assert_eq!(told(&shown), [("a".to_owned(), 0.0), ("b".to_owned(), 0.0)], "{still} {order:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_machine_that_is_not_heard_falls_no_further_behind() {
+        let away = |s: i64| if s < 300 { s as f64 } else { f64::NAN };
+        let told = told(&[("a", "", "change", &newest), ("b", "", "change", &away)]);
+        assert_eq!(told, [("a".to_owned(), 0.0)]);
     }
 
     #[test]
