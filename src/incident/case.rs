@@ -231,16 +231,15 @@ impl Case {
     /// of one name on one entity (the cores of a processor) count as the strongest of them. Where most of it is
     /// explained by the others, as in a busy hour, the strongest still counts whole.
     pub fn evidence(&self) -> f64 {
-        let mut distinct: BTreeMap<(EntityId, &str), Evidence> = BTreeMap::new();
-        for track in self.tracks.values() {
-            let rarity = track.rarity;
-            let strongest = distinct.entry((track.entity, track.labels.name())).or_default();
-            strongest.whole = strongest.whole.max(rarity.whole - USUAL_RARITY);
-            strongest.own = strongest.own.max(rarity.own - USUAL_RARITY);
-        }
-        let own: f64 = distinct.values().map(|e| e.own).sum();
-        let strongest = |part: fn(&Evidence) -> f64| distinct.values().map(part).fold(0.0, f64::max);
-        own + (strongest(|e| e.whole) - strongest(|e| e.own)).max(0.0)
+        joint_evidence(self.tracks.values())
+    }
+
+    /// The movers of the story that stray now, and not because one of its machines restarted, as far as that may be.
+    fn standing(&self, restarts: &Restarts, at: Timestamp) -> Vec<&Track> {
+        let machines: BTreeSet<EntityId> = self.tracks.values().map(|track| track.entity).collect();
+        let is_restart = |track: &&Track| machines.iter().any(|m| restarts.may_be_all(at, *m, track));
+        let strays = self.tracks.values().filter(|track| track.is_real() && track.calm == 0);
+        strays.filter(|track| !is_restart(track)).collect()
     }
 
     /// Weighs the evidence and what the packs know of it. Raises `peak`, and says what it looked like then.
@@ -253,8 +252,9 @@ impl Case {
         takes: &Takes,
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
-        let begun =
-            |track: &&Track| track.is_real() && restarts.explains(at, track.entity, track.since).is_some();
+        let begun = |track: &&Track| {
+            track.is_real() && restarts.explains(at, track.entity, track.stands_since()).is_some()
+        };
         self.restarted.extend(self.tracks.values().chain(&self.gone).filter(begun).map(|track| track.entity));
         let story = self.story();
         let ranked = rank(house, (watches, &self.restarted, takes.moves_elsewhere), view, at, &story);
@@ -289,9 +289,10 @@ impl Case {
         limits.retain(|signal| (takes.wakes_for)(signal));
         let grounds = Grounds::new(house, &assessment, by_limit, !limits.is_empty());
         weight += grounds.decades(house.settings, at);
-        let weighed = (weight >= takes.thresholds.page, assessment.restarted.is_some());
+        let standing = self.standing(restarts, at);
         let wakes_at_once = grounds.is_surely_soon(house.settings, at);
-        assessment.severity = grounds.severity(house.settings, at, &story, weighed);
+        assessment.severity =
+            grounds.severity(house.settings, at, &standing, (weight, takes.thresholds.page));
         if wakes_at_once && assessment.severity == Severity::Page {
             self.limits.append(&mut limits);
         }
@@ -305,6 +306,20 @@ impl Case {
             self.looks_like = named.map(|fault| fault.name.clone());
         }
     }
+}
+
+/// The joint evidence of these: see `Case::evidence`.
+pub(super) fn joint_evidence<'t>(tracks: impl Iterator<Item = &'t Track>) -> f64 {
+    let mut distinct: BTreeMap<(EntityId, &str), Evidence> = BTreeMap::new();
+    for track in tracks {
+        let rarity = track.rarity;
+        let strongest = distinct.entry((track.entity, track.labels.name())).or_default();
+        strongest.whole = strongest.whole.max(rarity.whole - USUAL_RARITY);
+        strongest.own = strongest.own.max(rarity.own - USUAL_RARITY);
+    }
+    let own: f64 = distinct.values().map(|e| e.own).sum();
+    let strongest = |part: fn(&Evidence) -> f64| distinct.values().map(part).fold(0.0, f64::max);
+    own + (strongest(|e| e.whole) - strongest(|e| e.own)).max(0.0)
 }
 
 pub(super) fn is_named(ranked: &[Ranked]) -> bool {

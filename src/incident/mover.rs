@@ -28,6 +28,8 @@ const STRAYED_SECONDS_MAX: f64 = 600.0;
 const RUN_EVIDENCE: f64 = 3.0;
 /// From here on a series is part of the story, and stays in it: it strays so far for a minute of two days.
 const REAL_RARITY: f64 = 3.5;
+/// What is no further off than this share of the furthest that it has been is on its way back.
+const COMES_BACK: f64 = 0.75;
 
 /// Something about all of what is odd about a series, and about the part that is its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,8 @@ pub(super) struct Track {
     pub signal: Option<SignalRef>,
     /// When the run began.
     pub since: Timestamp,
+    /// When it became part of the story.
+    real_since: Option<Timestamp>,
     /// The value furthest off its course: see `is_worse`.
     pub worst: Observed,
     pub detector: Kind,
@@ -81,6 +85,8 @@ pub(super) struct Track {
     pub heads: Option<Movement>,
     /// It does so still.
     pub by_limit: bool,
+    /// The last value.
+    now: Observed,
     seen_at: Timestamp,
 }
 
@@ -92,6 +98,7 @@ impl Track {
             entity_name: finding.entity_name.clone(),
             signal: finding.signal,
             since: finding.at,
+            real_since: None,
             worst: observed(finding),
             detector: finding.detector,
             evidence: Evidence::default(),
@@ -103,6 +110,7 @@ impl Track {
             calm: 0,
             heads: None,
             by_limit: false,
+            now: observed(finding),
             seen_at: Timestamp::MIN,
         };
         track.take_finding(finding);
@@ -115,6 +123,7 @@ impl Track {
         self.evidence.own = self.evidence.own.max(RUN_EVIDENCE);
         self.peak = self.peak.max(self.evidence.whole);
         self.rarity_peak = self.rarity_peak.max(REAL_RARITY);
+        self.real_since.get_or_insert(self.since);
     }
 
     pub fn take_finding(&mut self, finding: &Finding) {
@@ -130,6 +139,7 @@ impl Track {
         }
         self.count_time(now.at);
         self.seen_at = now.at;
+        self.now = now;
         let surprise = now.surprise.min(SURPRISE_MAX);
         self.evidence.take(f64::from(surprise), f64::from(surprise * now.own));
         self.peak = self.peak.max(self.evidence.whole);
@@ -164,6 +174,14 @@ impl Track {
     pub fn weigh(&mut self, rarity: Evidence) {
         self.rarity = rarity;
         self.rarity_peak = self.rarity_peak.max(rarity.whole);
+        if self.rarity_peak >= REAL_RARITY {
+            self.real_since.get_or_insert(self.seen_at);
+        }
+    }
+
+    /// When it became part of the story, or began where it isn't: the run may have begun with a lone odd value.
+    pub fn stands_since(&self) -> Timestamp {
+        self.real_since.unwrap_or(self.since)
     }
 
     /// Whether it is more than a lone odd value.
@@ -174,6 +192,12 @@ impl Track {
     /// Whether it is part of the story, and not what the series does every day.
     pub fn is_real(&self) -> bool {
         self.rarity_peak >= REAL_RARITY || self.heads.is_some()
+    }
+
+    /// Whether it is on its way back from the furthest that it has been off its course.
+    pub fn comes_back(&self) -> bool {
+        let off = |o: &Observed| (o.value - o.expected).abs();
+        self.detector != Kind::Silence && off(&self.now) <= COMES_BACK * off(&self.worst)
     }
 
     pub fn moves(&self) -> Movement {

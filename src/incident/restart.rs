@@ -1,47 +1,81 @@
 //! Machines whose services restarted: caches are cold, clients come back, counters start at nothing.
 //!
-//! Most of that is over within a quarter of an hour, whoever restarted them, and whatever still strays then is worth a
-//! page. A service that restarts again and again has had its quarter of an hour with the first time.
+//! Most of that is over within a quarter of an hour, whoever restarted them. Caches of a large store take longer, and so
+//! what is on its way back may take its time; whatever else still strays then is worth a page. A service that restarts
+//! again and again has had its quarter of an hour with the first time.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mover::Track;
 use crate::sample::Timestamp;
 use crate::series::registry::EntityId;
 
 /// For so long what strays may be the restart.
 const SETTLES_MS: i64 = 900_000;
+/// And for so long what began to in that time and is on its way back.
+const RECOVERS_MS: i64 = 2 * 3_600_000;
 /// What moved so long before was the way down: sessions that are drained, a service that is not read any more.
 const DOWN_MS: i64 = 300_000;
 
-/// By machine, the time of its first restart of late and of its last.
+/// What restarted of late.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Restarts {
-    machines: BTreeMap<EntityId, (Timestamp, Timestamp)>,
+    machines: BTreeMap<EntityId, Restarted>,
+}
+
+/// The restarts of one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Restarted {
+    /// The first, of those that came before the one before was forgotten.
+    begun: Timestamp,
+    /// The first of the last few, each of which came while the one before settled; and the last.
+    first: Timestamp,
+    last: Timestamp,
 }
 
 impl Restarts {
     /// These restarted now.
     pub fn take(&mut self, at: Timestamp, machines: impl IntoIterator<Item = EntityId>) {
-        self.machines.retain(|_, (_, last)| at.since(*last) <= SETTLES_MS);
+        self.machines.retain(|_, restarted| at.since(restarted.last) <= RECOVERS_MS);
         for machine in machines {
-            let (_, last) = self.machines.entry(machine).or_insert((at, at));
-            *last = at;
+            let restarted =
+                self.machines.entry(machine).or_insert(Restarted { begun: at, first: at, last: at });
+            if at.since(restarted.last) > SETTLES_MS {
+                restarted.first = at;
+            }
+            restarted.last = at;
         }
     }
 
     /// When the machine restarted, if what has moved since `since` on it may still be for that.
     pub fn explains(&self, at: Timestamp, machine: EntityId, since: Timestamp) -> Option<Timestamp> {
-        let (first, _) = self.machines.get(&machine)?;
-        let is_of_it = since.since(*first) >= -DOWN_MS;
+        let Restarted { begun, first, .. } = self.machines.get(&machine)?;
+        let is_of_it = since.since(*begun) >= -DOWN_MS;
         (is_of_it && at.since(*first) <= SETTLES_MS).then_some(*first)
+    }
+
+    /// Whether what `track` does may be for the restart of a machine of its story.
+    pub fn may_be_all(&self, at: Timestamp, machine: EntityId, track: &Track) -> bool {
+        let since = track.stands_since();
+        let comes_back = |Restarted { begun, first, .. }: &Restarted| {
+            since.since(*begun) >= -DOWN_MS
+                && since.since(*first) <= SETTLES_MS
+                && at.since(*first) <= RECOVERS_MS
+                && track.comes_back()
+        };
+        self.explains(at, machine, since).is_some() || self.machines.get(&machine).is_some_and(comes_back)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Kind;
+    use crate::incident::Finding;
+    use crate::sample::Labels;
+    use crate::series::registry::SeriesId;
 
     const MINUTE_MS: i64 = 60_000;
 
@@ -68,5 +102,49 @@ mod tests {
         restarts.take(minute(150), []);
         restarts.take(minute(151), [EntityId(1)]);
         assert_eq!(restarts.explains(minute(152), EntityId(1), minute(151)), Some(minute(151)));
+    }
+
+    #[test]
+    fn what_one_restart_moved_another_may_move_again() {
+        let mut restarts = Restarts::default();
+        restarts.take(minute(100), [EntityId(1)]);
+        restarts.take(minute(150), [EntityId(1)]);
+        assert_eq!(restarts.explains(minute(160), EntityId(1), minute(101)), Some(minute(150)));
+        assert_eq!(restarts.explains(minute(160), EntityId(1), minute(90)), None);
+    }
+
+    #[test]
+    fn what_began_with_a_restart_may_take_two_hours_if_it_comes_back() {
+        let mut restarts = Restarts::default();
+        restarts.take(minute(100), [EntityId(1)]);
+        let may_be_all = |at: i64, began: i64, off: f64| {
+            let mut track = Track::begin(&finding(minute(began), 40.0));
+            track.take_finding(&finding(minute(at), off));
+            restarts.may_be_all(minute(at), EntityId(1), &track)
+        };
+        assert!(may_be_all(110, 101, 40.0));
+        assert!(may_be_all(160, 101, 29.0));
+        assert!(!may_be_all(160, 101, 31.0), "it stays away");
+        assert!(!may_be_all(160, 130, 10.0), "it began later");
+        assert!(!may_be_all(230, 101, 10.0), "it takes too long");
+    }
+
+    /// A value `off` what is expected.
+    fn finding(at: Timestamp, off: f64) -> Finding {
+        Finding {
+            series: SeriesId(0),
+            labels: Labels::new(&[("__name__", "hits")]),
+            entity: EntityId(1),
+            entity_name: "store1".into(),
+            signal: None,
+            at,
+            value: 100.0 - off,
+            expected: 100.0,
+            low: 97.0,
+            high: 103.0,
+            surprise: 6.0,
+            own: 1.0,
+            detector: Kind::Seasonal,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod brown_out;
 mod busy;
+mod restart;
 mod site;
 
 use std::collections::BTreeMap;
@@ -348,39 +349,6 @@ fn a_fault_that_is_foretold_again_and_again_and_never_felt_wakes_nobody_any_more
     }
     assert_eq!(worst[0], Severity::Page, "{worst:?}");
     assert_eq!(worst[7], Severity::Ticket, "{worst:?}");
-}
-
-/// After how many ticks a host that strays in signals that no pack knows is a page, and the first that was told.
-fn unknown_disturbance(restarts: bool) -> (usize, String) {
-    let mut site = Site::new(settings());
-    for metric in ["orders", "carts", "visits", "sales"] {
-        site.add("web1", metric, ("", ""), 50.0, 5.0);
-    }
-    site.calm(300);
-    if restarts {
-        let machine = site.series[0].entity;
-        site.incidents.restarted(site.at.plus_ms(15_000), vec![machine]);
-    }
-    let mut paged = 0;
-    for tick in 1..=100 {
-        site.tick(|_| Some(80.0));
-        if paged == 0 && site.incidents.open().any(|incident| incident.severity == Severity::Page) {
-            paged = tick;
-        }
-    }
-    let opened = site.events[0].incident.as_ref().unwrap();
-    assert_eq!(opened.severity, Severity::Ticket);
-    (paged, opened.summary.clone())
-}
-
-#[test]
-fn what_nothing_known_explains_pages_after_ten_minutes_and_after_a_restart_a_little_later() {
-    let (paged, summary) = unknown_disturbance(false);
-    assert!((40..=43).contains(&paged), "{paged}");
-    assert!(!summary.contains("restarted"), "{summary}");
-    let (paged, summary) = unknown_disturbance(true);
-    assert!((60..=64).contains(&paged), "{paged}");
-    assert!(summary.contains("web1 restarted at"), "{summary}");
 }
 
 #[test]

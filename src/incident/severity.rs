@@ -1,10 +1,12 @@
 //! Whether a case is only recorded, can wait for the day, or wakes somebody.
 //!
 //! It wakes somebody whose evidence exceeds what the budget asks of a page, once it has lasted: most of what is odd is over
-//! before a person could look. That users will feel it soon is evidence too, and no more than that: where it was said again
-//! and again and nobody felt anything, the budget asks for more. A hard limit that is surely near wakes at once.
+//! before a person could look. Of a known fault a sign has to last; of anything else so much as would be enough alone; and
+//! what may be for a restart does not count. That users will feel it soon is evidence too, and no more than that: where it
+//! was said again and again and nobody felt anything, the budget asks for more. A hard limit that is surely near wakes at
+//! once.
 
-use super::case::Assessment;
+use super::case::{Assessment, joint_evidence};
 use super::event::{Prediction, Severity};
 use super::mover::Track;
 use super::{House, IncidentSettings};
@@ -26,6 +28,8 @@ pub(super) struct Grounds<'a> {
     named: Option<&'a Fault>,
     /// That, with a second sign of it, or a limit that a signal heads for: one signal alone always looks like some fault.
     is_sure: bool,
+    /// Signals that moved as that fault has it.
+    signs: &'a [u16],
     /// A series heads for its hard limit.
     by_limit: bool,
     /// And that may wake somebody by itself.
@@ -38,10 +42,11 @@ pub(super) struct Grounds<'a> {
 impl<'a> Grounds<'a> {
     pub fn new(house: &House<'a>, assessment: &'a Assessment, by_limit: bool, limit_wakes: bool) -> Self {
         let named = assessment.fault(house).map(|(fault, _)| fault);
-        let signs = assessment.ranked.first().map_or(0, |top| top.signs.len());
+        let signs = assessment.ranked.first().map_or(&[][..], |top| &top.signs);
         Grounds {
             named,
-            is_sure: by_limit || named.is_some() && signs > 1,
+            is_sure: by_limit || named.is_some() && signs.len() > 1,
+            signs,
             by_limit,
             limit_wakes,
             only_silent: assessment.only_silent,
@@ -69,28 +74,38 @@ impl<'a> Grounds<'a> {
         self.limit_wakes && self.is_soon(settings, at) && self.prediction.is_some_and(comes)
     }
 
-    /// `is_enough` is whether the evidence exceeds what a page takes, `settles` whether a restart may be all there is to it.
+    /// `standing` are the movers that stray now and may not do so for a restart; `weight` is the evidence, and `page` what
+    /// of it a page takes.
     pub fn severity(
         &self,
         settings: &IncidentSettings,
         at: Timestamp,
-        story: &[&Track],
-        (is_enough, settles): (bool, bool),
+        standing: &[&Track],
+        (weight, page): (f64, f64),
     ) -> Severity {
         let is_looked_for = self.by_limit || self.named.is_some();
         if self.only_silent {
             return if is_looked_for { Severity::Ticket } else { Severity::Info };
         }
-        let after_ms =
-            if self.is_sure && self.named.is_some() { PAGE_AFTER_MS } else { UNKNOWN_PAGE_AFTER_MS };
-        let lasts = story.iter().any(|track| track.calm == 0 && at.since(track.since) >= after_ms);
-        let is_due = self.by_limit || lasts && !settles;
-        if is_due && (is_enough && !self.can_wait() || self.is_surely_soon(settings, at)) {
+        let is_due = self.by_limit || self.sign_lasts(at, standing) || is_enough_lasting(at, standing, page);
+        if is_due && (weight >= page && !self.can_wait() || self.is_surely_soon(settings, at)) {
             Severity::Page
         } else {
             Severity::Ticket
         }
     }
+
+    fn sign_lasts(&self, at: Timestamp, standing: &[&Track]) -> bool {
+        let is_sign = |track: &&&Track| track.signal.is_some_and(|s| self.signs.contains(&s.signal));
+        let mut signs = standing.iter().filter(is_sign);
+        self.is_sure && self.named.is_some() && signs.any(|track| at.since(track.since) >= PAGE_AFTER_MS)
+    }
+}
+
+/// Whether what has lasted is enough for a page, whatever else there is.
+fn is_enough_lasting(at: Timestamp, standing: &[&Track], page: f64) -> bool {
+    let lasts = |track: &&&Track| at.since(track.since) >= UNKNOWN_PAGE_AFTER_MS;
+    joint_evidence(standing.iter().filter(lasts).copied()) >= page
 }
 
 /// The time that a person needs to do something about it.

@@ -1,0 +1,95 @@
+//! Services that restart: what comes back by itself wakes nobody, and what does not come back does.
+
+use super::site::{Site, settings};
+use crate::incident::event::Severity;
+
+/// After how many ticks a host that strays in signals that no pack knows is a page, and the first that was told.
+fn unknown_disturbance(restarts: bool) -> (usize, String) {
+    let mut site = Site::new(settings());
+    for metric in ["orders", "carts", "visits", "sales"] {
+        site.add("web1", metric, ("", ""), 50.0, 5.0);
+    }
+    site.calm(300);
+    if restarts {
+        let machine = site.series[0].entity;
+        site.incidents.restarted(site.at.plus_ms(15_000), vec![machine]);
+    }
+    let mut paged = 0;
+    for tick in 1..=100 {
+        site.tick(|_| Some(80.0));
+        if paged == 0 && site.incidents.open().any(|incident| incident.severity == Severity::Page) {
+            paged = tick;
+        }
+    }
+    let opened = site.events[0].incident.as_ref().unwrap();
+    assert_eq!(opened.severity, Severity::Ticket);
+    (paged, opened.summary.clone())
+}
+
+#[test]
+fn what_nothing_known_explains_pages_after_ten_minutes_and_after_a_restart_a_little_later() {
+    let (paged, summary) = unknown_disturbance(false);
+    assert!((40..=43).contains(&paged), "{paged}");
+    assert!(!summary.contains("restarted"), "{summary}");
+    let (paged, summary) = unknown_disturbance(true);
+    assert!((60..=64).contains(&paged), "{paged}");
+    assert!(summary.contains("web1 restarted at"), "{summary}");
+}
+
+/// Whether anything was a page.
+fn woke(site: &Site) -> bool {
+    let told = site.events.iter().filter_map(|event| event.incident.as_ref());
+    told.map(|incident| incident.severity).max() == Some(Severity::Page)
+}
+
+/// Whether a store wakes somebody within an hour and a half of a restart after which its caches hold so much less than
+/// they did, by minute.
+fn wakes_by_cold_caches(less: impl Fn(f64) -> f64) -> bool {
+    let mut site = Site::new(settings());
+    for metric in ["account_cache_hit_rate", "mbox_cache", "idx_cache_hits", "bis_read_hits"] {
+        site.add("store1", metric, ("", ""), 95.0, 0.7);
+    }
+    site.calm(300);
+    let (from, machine) = (site.at, site.series[0].entity);
+    site.incidents.restarted(from.plus_ms(15_000), vec![machine]);
+    for _ in 0..360 {
+        let minutes = site.at.since(from) as f64 / 60_000.0;
+        site.tick(|_| Some(-less(minutes)));
+    }
+    woke(&site)
+}
+
+#[test]
+fn caches_that_fill_again_wake_nobody_and_those_that_stay_cold_do() {
+    let fills = |minutes: f64| 85.0 * (-minutes / 20.0).exp();
+    assert!(!wakes_by_cold_caches(fills));
+    assert!(wakes_by_cold_caches(|_| 85.0));
+    assert!(wakes_by_cold_caches(|minutes| fills(minutes).max(70.0)));
+}
+
+/// Whether two minutes without a store, of which a proxy tells, wake somebody where something else about that proxy is odd
+/// from four minutes before to two after, or not; `lasts` is that the store does not come back.
+fn wakes_by_a_store_that_is_away(is_odd: bool, lasts: bool) -> bool {
+    let mut site = Site::new(settings());
+    let odd = site.add("proxy1", "orders", ("", ""), 100.0, 5.0);
+    site.add("proxy1", "nginx_connections_writing", ("", ""), 1.0, 0.2);
+    site.add("proxy1", "nginx_connections_waiting", ("", ""), 90.0, 5.0);
+    site.add("proxy1", "probe_duration_seconds", ("job", "blackbox_https"), 0.08, 0.01);
+    site.add("proxy1", "probe_success", ("job", "blackbox_https"), 1.0, 0.001);
+    site.calm(300);
+    let strays = |place: usize| if is_odd && place == odd { -20.0 } else { 0.0 };
+    site.ticks(16, |place| Some(strays(place)));
+    let away = [0.0, 10.0, -50.0, 15.0, -1.0];
+    site.ticks(8, |place| Some(away[place] + strays(place)));
+    let later = |place: usize| if lasts { away[place] } else { 0.0 };
+    site.ticks(8, |place| Some(later(place) + strays(place)));
+    site.ticks(40, |place| Some(later(place)));
+    woke(&site)
+}
+
+#[test]
+fn what_has_strayed_for_longer_lends_its_age_to_no_other() {
+    assert!(!wakes_by_a_store_that_is_away(false, false));
+    assert!(!wakes_by_a_store_that_is_away(true, false));
+    assert!(wakes_by_a_store_that_is_away(true, true));
+}
