@@ -11,10 +11,10 @@ use super::event::{Incident, Severity, whole};
 use super::foresee::{Foreseen, foresee};
 use super::mover::{Evidence, Track};
 use super::restart::Restarts;
-use super::severity::Grounds;
+use super::severity::{Grounds, PAGE_AFTER_MS};
 use super::watch::Watches;
 use super::{Finding, House, IncidentSettings, View};
-use crate::predict::pack::{Fault, Movement, Urgency};
+use crate::predict::pack::{Fault, Lead, Movement, Urgency};
 use crate::predict::service_levels::ServiceLevels;
 use crate::predict::signature::{Machine, Moved, Ranked};
 use crate::sample::Timestamp;
@@ -26,6 +26,8 @@ pub(super) const USUAL_RARITY: f64 = 2.5;
 const STALE_MS: i64 = 180_000;
 /// A hypothesis this probable is named as the fault.
 pub(super) const FAULT_PROBABILITY: f64 = 0.5;
+/// What moved so much sooner may be of the same.
+const TOGETHER_MS: i64 = 60_000;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// What has looked like one fault for so long is known as that.
@@ -242,6 +244,23 @@ impl Case {
         strays.filter(|track| !is_restart(track)).collect()
     }
 
+    /// Whether there is ground to act on a fault. What has moved since it began may as well be an exporter that fails, where it
+    /// is all silence; or be for a restart. And what is felt at once is often over before anything is done for it.
+    fn is_ground(&self, house: &House, standing: &[&Track], at: Timestamp, fault: &Ranked) -> bool {
+        let story = self.story();
+        let since = story.iter().filter(|track| track.since.since(fault.since) >= -TOGETHER_MS);
+        if is_silence(&since.copied().collect::<Vec<_>>()) {
+            return false;
+        }
+        let is_felt_at_once = house.table.faults()[fault.fault].lead == Lead::None;
+        if !is_felt_at_once && self.restarted.is_empty() {
+            return true;
+        }
+        let after_ms = if is_felt_at_once { PAGE_AFTER_MS } else { 0 };
+        let is_sign = |track: &Track| track.signal.is_some_and(|s| fault.signs.contains(&s.signal));
+        standing.iter().any(|track| is_sign(track) && at.since(track.since) >= after_ms)
+    }
+
     /// Weighs the evidence and what the packs know of it. Raises `peak`, and says what it looked like then.
     pub fn assess(
         &mut self,
@@ -271,8 +290,9 @@ impl Case {
         let only_silent = is_silence(&story);
         let foreseen = foresee(house, (watches, brown_outs), view, at, &story, &ranked);
         let machines = machines_of(&story);
-        // What may as well be an exporter that fails is no ground to act on.
-        let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| !only_silent);
+        let standing = self.standing(restarts, at);
+        let is_ground = ranked.first().is_some_and(|top| self.is_ground(house, &standing, at, top));
+        let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| is_ground);
         let root = ranked.first().map(|top| top.root);
         let mut assessment = Assessment {
             severity: Severity::Info,
@@ -289,7 +309,6 @@ impl Case {
         limits.retain(|signal| (takes.wakes_for)(signal));
         let grounds = Grounds::new(house, &assessment, by_limit, !limits.is_empty());
         weight += grounds.decades(house.settings, at);
-        let standing = self.standing(restarts, at);
         let wakes_at_once = grounds.is_surely_soon(house.settings, at);
         assessment.severity =
             grounds.severity(house.settings, at, &standing, (weight, takes.thresholds.page));

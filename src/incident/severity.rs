@@ -14,7 +14,7 @@ use crate::predict::pack::{Fault, Urgency};
 use crate::sample::Timestamp;
 
 /// What is over within this wakes nobody where it looks like a fault; and what looks like none, within that.
-const PAGE_AFTER_MS: i64 = 180_000;
+pub(super) const PAGE_AFTER_MS: i64 = 180_000;
 const UNKNOWN_PAGE_AFTER_MS: i64 = 600_000;
 /// Decades that a fault is worth which users will feel soon.
 const SOON_DECADES: f64 = 6.0;

@@ -17,7 +17,7 @@ use crate::collect::recording::{self, input};
 use crate::config::Config;
 use crate::engine::{Engine, Input, Settings};
 use crate::eval::faults::{Verdict, judge};
-use crate::incident::event::{Event, Severity};
+use crate::incident::event::Event;
 use crate::predict::pack;
 use crate::runtime::settings::settings_of;
 use crate::sample::Timestamp;
@@ -200,13 +200,7 @@ fn weeks(truth: &Truth, events: &[Event], (first, last): (Timestamp, Timestamp),
         .map(|week| {
             let week = first.plus_ms(week * WEEK_MS)..first.plus_ms((week + 1) * WEEK_MS);
             let told: Vec<_> = outside.iter().filter(|told| week.contains(&told.at)).cloned().collect();
-            let count = |severity| told.iter().filter(|told| told.severity == severity).count();
-            Week {
-                pages_per_week: budget,
-                pages: count(Severity::Page),
-                tickets: count(Severity::Ticket),
-                told,
-            }
+            Week::of(budget, told)
         })
         .collect()
 }

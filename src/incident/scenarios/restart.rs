@@ -1,5 +1,7 @@
 //! Services that restart: what comes back by itself wakes nobody, and what does not come back does.
 
+use std::collections::BTreeSet;
+
 use super::site::{Site, settings};
 use crate::incident::event::Severity;
 
@@ -42,6 +44,12 @@ fn woke(site: &Site) -> bool {
     told.map(|incident| incident.severity).max() == Some(Severity::Page)
 }
 
+/// All remedies that were proposed.
+fn called(site: &Site) -> BTreeSet<String> {
+    let told = site.events.iter().filter_map(|event| event.incident.as_ref());
+    told.filter_map(|incident| incident.remedy.clone()).collect()
+}
+
 /// Whether a store wakes somebody within an hour and a half of a restart after which its caches hold so much less than
 /// they did, by minute.
 fn wakes_by_cold_caches(less: impl Fn(f64) -> f64) -> bool {
@@ -67,9 +75,39 @@ fn caches_that_fill_again_wake_nobody_and_those_that_stay_cold_do() {
     assert!(wakes_by_cold_caches(|minutes| fills(minutes).max(70.0)));
 }
 
-/// Whether two minutes without a store, of which a proxy tells, wake somebody where something else about that proxy is odd
-/// from four minutes before to two after, or not; `lasts` is that the store does not come back.
-fn wakes_by_a_store_that_is_away(is_odd: bool, lasts: bool) -> bool {
+/// What a store calls for within an hour and a quarter of a restart with which its requests take so much longer, in spreads
+/// by minute, and what is told of it at last.
+fn calls_for(longer: impl Fn(f64) -> f64) -> (BTreeSet<String>, Option<String>) {
+    let mut site = Site::new(settings());
+    site.add("store1", "mailboxd_account_cache_hit_rate", ("", ""), 95.0, 0.7);
+    site.add("store1", "process_files_open_files", ("job", "mailboxd"), 750.0, 10.0);
+    site.add("store1", "mysql_global_status_threads_connected", ("", ""), 12.0, 0.5);
+    site.add("store1", "mailboxd_soap_ms_avg", ("", ""), 36.0, 1.0);
+    site.add("store1", "mailboxd_imap_ms_avg", ("", ""), 11.0, 0.5);
+    site.calm(300);
+    let (from, machine) = (site.at, site.series[0].entity);
+    site.incidents.restarted(from.plus_ms(15_000), vec![machine]);
+    for _ in 0..300 {
+        let minutes = site.at.since(from) as f64 / 60_000.0;
+        let left = |over: f64| (-minutes / over).exp();
+        let slower = longer(minutes);
+        let off = [-85.0 * left(20.0), -120.0 * left(5.0), -11.0 * left(5.0), slower, 0.5 * slower];
+        site.tick(|place| Some(off[place]));
+    }
+    (called(&site), site.last().fault.clone())
+}
+
+#[test]
+fn a_store_that_warms_up_is_left_alone_and_a_version_that_grows_slower_is_taken_back() {
+    let (remedies, _) = calls_for(|minutes| 6.0 * (-minutes / 20.0).exp());
+    assert_eq!(remedies, BTreeSet::new());
+    let (remedies, fault) = calls_for(|minutes| 6.0 + 0.5 * minutes);
+    assert_eq!((remedies, fault.as_deref()), (BTreeSet::from(["roll_back".to_owned()]), Some("bad_deploy")));
+}
+
+/// Whether two minutes without a store, of which a proxy tells, wake somebody, and what they call for, where something else
+/// about that proxy is odd from four minutes before to two after, or not; `lasts` is that the store does not come back.
+fn while_a_store_is_away(is_odd: bool, lasts: bool) -> (bool, BTreeSet<String>) {
     let mut site = Site::new(settings());
     let odd = site.add("proxy1", "orders", ("", ""), 100.0, 5.0);
     site.add("proxy1", "nginx_connections_writing", ("", ""), 1.0, 0.2);
@@ -84,12 +122,56 @@ fn wakes_by_a_store_that_is_away(is_odd: bool, lasts: bool) -> bool {
     let later = |place: usize| if lasts { away[place] } else { 0.0 };
     site.ticks(8, |place| Some(later(place) + strays(place)));
     site.ticks(40, |place| Some(later(place)));
-    woke(&site)
+    (woke(&site), called(&site))
 }
 
 #[test]
 fn what_has_strayed_for_longer_lends_its_age_to_no_other() {
-    assert!(!wakes_by_a_store_that_is_away(false, false));
-    assert!(!wakes_by_a_store_that_is_away(true, false));
-    assert!(wakes_by_a_store_that_is_away(true, true));
+    let nothing = (false, BTreeSet::new());
+    assert_eq!(while_a_store_is_away(false, false), nothing);
+    assert_eq!(while_a_store_is_away(true, false), nothing);
+    assert_eq!(while_a_store_is_away(true, true), (true, BTreeSet::from(["restart_proxy".to_owned()])));
+}
+
+/// What is called for where a store falls silent for five minutes while something else has been odd at a proxy for half an
+/// hour; and the proxy misses the store, or not.
+fn called_for_a_silent_store(is_missed: bool) -> BTreeSet<String> {
+    let mut site = Site::new(settings());
+    let node = [
+        ("node_cpu_seconds_total", ("mode", "user")),
+        ("node_cpu_seconds_total", ("mode", "system")),
+        ("node_cpu_seconds_total", ("mode", "idle")),
+        ("node_load1", ("", "")),
+        ("node_memory_MemAvailable_bytes", ("", "")),
+    ];
+    for host in ["store1", "store2", "proxy1"] {
+        for (metric, label) in node {
+            site.add(host, metric, label, 10.0, 1.0);
+        }
+    }
+    let other = site.add("proxy1", "orders", ("", ""), 90.0, 5.0);
+    let writing = site.add("proxy1", "nginx_connections_writing", ("", ""), 1.0, 0.2);
+    let waiting = site.add("proxy1", "nginx_connections_waiting", ("", ""), 90.0, 5.0);
+    site.add("store1", "mailboxd_soap_ms_avg", ("", ""), 36.0, 1.0);
+    site.calm(300);
+    let odd = |place: usize| if place == other { 18.0 } else { 0.0 };
+    site.ticks(120, |place| Some(odd(place)));
+    let hosts: Vec<bool> = site.series.iter().map(|s| &*s.entity_name == "store1").collect();
+    site.ticks(20, |place| {
+        let misses = if place == writing {
+            10.0
+        } else if place == waiting {
+            -50.0
+        } else {
+            0.0
+        };
+        (!hosts[place]).then_some(odd(place) + if is_missed { misses } else { 0.0 })
+    });
+    called(&site)
+}
+
+#[test]
+fn a_machine_is_replaced_where_somebody_misses_it() {
+    assert_eq!(called_for_a_silent_store(false), BTreeSet::new());
+    assert_eq!(called_for_a_silent_store(true), BTreeSet::from(["replace_node".to_owned()]));
 }

@@ -46,6 +46,8 @@ struct Weeks {
     pages: f64,
     pages_most: usize,
     tickets: f64,
+    /// Incidents a week that would have called a remedy.
+    remedies: f64,
     faults: Line,
 }
 
@@ -113,12 +115,13 @@ const HEADER: [&str; 13] = [
     "width",
 ];
 
-const WEEKS_HEADER: [&str; 9] = [
+const WEEKS_HEADER: [&str; 10] = [
     "budget, pages a week",
     "weeks",
     "pages a week",
     "most in a week",
     "tickets a week",
+    "remedies a week",
     "faults detected",
     "predicted",
     "right fault",
@@ -198,6 +201,7 @@ impl Weeks {
             pages: mean(&|week| week.pages),
             pages_most: weeks.iter().map(|week| week.pages).max().unwrap_or(0),
             tickets: mean(&|week| week.tickets),
+            remedies: mean(&|week| week.remedies),
             faults: Line::of("all", &verdicts.collect::<Vec<_>>()),
         }
     }
@@ -209,6 +213,7 @@ impl Weeks {
             format!("{:.2}", self.pages),
             self.pages_most.to_string(),
             format!("{:.2}", self.tickets),
+            format!("{:.2}", self.remedies),
             percent(self.faults.detected),
             percent(self.faults.predicted),
             percent(self.faults.right_fault),

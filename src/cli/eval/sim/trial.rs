@@ -78,7 +78,22 @@ pub struct Week {
     pub pages_per_week: f64,
     pub pages: usize,
     pub tickets: usize,
+    /// How many of those would have called a remedy.
+    pub remedies: usize,
     pub told: Vec<Told>,
+}
+
+impl Week {
+    pub fn of(pages_per_week: f64, told: Vec<Told>) -> Self {
+        let count = |severity| told.iter().filter(|told| told.severity == severity).count();
+        Week {
+            pages_per_week,
+            pages: count(Severity::Page),
+            tickets: count(Severity::Ticket),
+            remedies: told.iter().filter(|told| told.remedy.is_some()).count(),
+            told,
+        }
+    }
 }
 
 /// An incident of a week in which there was none.
@@ -89,6 +104,8 @@ pub struct Told {
     pub summary: String,
     /// The harmless event that goes on there, where there is one.
     pub under: Option<String>,
+    /// The first remedy that was proposed, and what was said with it.
+    pub remedy: Option<String>,
 }
 
 /// The Mondays from which weeks count: of both DST nights, of a holiday, and an ordinary one.
@@ -220,14 +237,7 @@ impl Plan {
             });
             under.map(|event| event.kind.name().to_owned())
         });
-        let count = |severity| told.iter().filter(|t| t.severity == severity).count();
-        let week = Week {
-            pages_per_week: budget,
-            pages: count(Severity::Page),
-            tickets: count(Severity::Ticket),
-            told,
-        };
-        Ok((week, verdicts))
+        Ok((Week::of(budget, told), verdicts))
     }
 
     /// One fault from here, and what was told of it.
@@ -298,11 +308,17 @@ pub fn told(
             severity: incident.severity,
             summary: incident.summary.clone(),
             under: under(incident.opened_at, &incident.entities),
+            remedy: incident
+                .remedy
+                .as_ref()
+                .map(|remedy| format!("{remedy} at {}: {}", event.at, incident.summary)),
         };
         let entry = worst.entry((incident.opened_at, incident.id.as_str())).or_insert_with(|| now.clone());
+        let remedy = entry.remedy.take().or_else(|| now.remedy.clone());
         if now.severity > entry.severity {
             *entry = now;
         }
+        entry.remedy = remedy;
     }
     worst.into_values().collect()
 }
