@@ -9,7 +9,7 @@ use super::brown_out::BrownOuts;
 use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
 use super::event::{Incident, Severity, whole};
 use super::foresee::{Foreseen, foresee};
-use super::mover::{Evidence, Track};
+use super::mover::{Evidence, STALE_MS, Track};
 use super::restart::Restarts;
 use super::severity::{Grounds, PAGE_AFTER_MS};
 use super::watch::Watches;
@@ -22,12 +22,12 @@ use crate::series::registry::{EntityId, SeriesId};
 
 /// Of the series of a host one or another is always as rare as this.
 pub(super) const USUAL_RARITY: f64 = 2.5;
-/// A value so old says nothing of now.
-const STALE_MS: i64 = 180_000;
 /// A hypothesis this probable is named as the fault.
 pub(super) const FAULT_PROBABILITY: f64 = 0.5;
-/// What moved so much sooner may be of the same.
-const TOGETHER_MS: i64 = 60_000;
+/// What moved so much sooner may be of the same: it takes a while to be sure that nothing is heard.
+const TOGETHER_MS: i64 = 300_000;
+/// An odd value alone is forgotten after this.
+const ODD_MS: i64 = 60_000;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// What has looked like one fault for so long is known as that.
@@ -144,7 +144,7 @@ pub(super) struct Assessment {
     pub remedy: Option<String>,
     /// Where the likeliest fault has begun; where its remedy is to act, if one is told. What `machines` counts.
     place: Option<usize>,
-    /// A machine of the story whose services restarted, and when, while that may be all there is to it.
+    /// A machine of the story whose services restarted, and when, while what moves on it may be for that.
     pub restarted: Option<(Arc<str>, Timestamp)>,
     /// All that is told is silence.
     pub only_silent: bool,
@@ -236,29 +236,38 @@ impl Case {
         joint_evidence(self.tracks.values())
     }
 
-    /// The movers of the story that stray now, and not because one of its machines restarted, as far as that may be.
-    fn standing(&self, restarts: &Restarts, at: Timestamp) -> Vec<&Track> {
-        let machines: BTreeSet<EntityId> = self.tracks.values().map(|track| track.entity).collect();
+    /// The movers of the story that have not come to rest, and do not stray because a machine of the story restarted, as far as
+    /// that may be.
+    fn standing(&self, house: &House, restarts: &Restarts, at: Timestamp) -> Vec<&Track> {
+        let real = || self.tracks.values().filter(|track| track.is_real());
+        let machines: BTreeSet<EntityId> = real().map(|track| track.entity).collect();
         let is_restart = |track: &&Track| machines.iter().any(|m| restarts.may_be_all(at, *m, track));
-        let strays = self.tracks.values().filter(|track| track.is_real() && track.calm == 0);
+        let strays = real().filter(|track| track.calm < house.settings.calm_values);
         strays.filter(|track| !is_restart(track)).collect()
     }
 
     /// Whether there is ground to act on a fault. What has moved since it began may as well be an exporter that fails, where it
-    /// is all silence; or be for a restart. And what is felt at once is often over before anything is done for it.
+    /// is all silence; or be for a restart. And what is felt at once is often over before anything is done for it. A remedy
+    /// that is called for stays so until the signs have come to rest.
     fn is_ground(&self, house: &House, standing: &[&Track], at: Timestamp, fault: &Ranked) -> bool {
         let story = self.story();
         let since = story.iter().filter(|track| track.since.since(fault.since) >= -TOGETHER_MS);
         if is_silence(&since.copied().collect::<Vec<_>>()) {
             return false;
         }
-        let is_felt_at_once = house.table.faults()[fault.fault].lead == Lead::None;
+        let Fault { name, lead, .. } = &house.table.faults()[fault.fault];
+        let is_felt_at_once = *lead == Lead::None;
         if !is_felt_at_once && self.restarted.is_empty() {
             return true;
         }
-        let after_ms = if is_felt_at_once { PAGE_AFTER_MS } else { 0 };
         let is_sign = |track: &Track| track.signal.is_some_and(|s| fault.signs.contains(&s.signal));
-        standing.iter().any(|track| is_sign(track) && at.since(track.since) >= after_ms)
+        let told = self.opened.as_ref().map(|opened| &opened.incident);
+        if told.is_some_and(|told| told.remedy.is_some() && told.fault.as_ref() == Some(name)) {
+            return story.iter().any(|track| is_sign(track) && track.calm < house.settings.calm_values);
+        }
+        let after_ms = if is_felt_at_once { PAGE_AFTER_MS } else { ODD_MS };
+        let lasts = |track: &Track| track.calm == 0 && at.since(track.strays_since()) >= after_ms;
+        standing.iter().any(|track| is_sign(track) && lasts(track))
     }
 
     /// Weighs the evidence and what the packs know of it. Raises `peak`, and says what it looked like then.
@@ -290,7 +299,7 @@ impl Case {
         let only_silent = is_silence(&story);
         let foreseen = foresee(house, (watches, brown_outs), view, at, &story, &ranked);
         let machines = machines_of(&story);
-        let standing = self.standing(restarts, at);
+        let standing = self.standing(house, restarts, at);
         let is_ground = ranked.first().is_some_and(|top| self.is_ground(house, &standing, at, top));
         let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| is_ground);
         let root = ranked.first().map(|top| top.root);
@@ -354,11 +363,10 @@ fn is_silence(story: &[&Track]) -> bool {
     story.iter().all(|t| t.moves() == Movement::Silent || silent(t.entity) >= SILENT_SERIES)
 }
 
-/// The machine whose services restarted as the story began.
+/// A machine whose services restarted, for which what moves on it may be.
 fn restarted(restarts: &Restarts, at: Timestamp, story: &[&Track]) -> Option<(Arc<str>, Timestamp)> {
-    let since = story.first()?.since;
     story.iter().find_map(|t| {
-        let restarted = restarts.explains(at, t.entity, since)?;
+        let restarted = restarts.explains(at, t.entity, t.stands_since())?;
         Some((t.entity_name.clone(), restarted))
     })
 }

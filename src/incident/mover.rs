@@ -28,8 +28,10 @@ const STRAYED_SECONDS_MAX: f64 = 600.0;
 const RUN_EVIDENCE: f64 = 3.0;
 /// From here on a series is part of the story, and stays in it: it strays so far for a minute of two days.
 const REAL_RARITY: f64 = 3.5;
-/// What is no further off than this share of the furthest that it has been is on its way back.
-const COMES_BACK: f64 = 0.75;
+/// Of where a series is lately, the part of the last value.
+const LATELY: f64 = 0.25;
+/// A value so old says nothing of now.
+pub(super) const STALE_MS: i64 = 180_000;
 
 /// Something about all of what is odd about a series, and about the part that is its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +68,10 @@ pub(super) struct Track {
     pub since: Timestamp,
     /// When it became part of the story.
     real_since: Option<Timestamp>,
+    /// Nothing speaks for it any more, since it was a run.
+    is_at_rest: bool,
+    /// When it strayed anew after that, and the furthest that it has been since.
+    anew: Option<(Timestamp, Observed)>,
     /// The value furthest off its course: see `is_worse`.
     pub worst: Observed,
     pub detector: Kind,
@@ -85,8 +91,8 @@ pub(super) struct Track {
     pub heads: Option<Movement>,
     /// It does so still.
     pub by_limit: bool,
-    /// The last value.
-    now: Observed,
+    /// How far off it has been lately, a mean that forgets: one value says more of noise than of where it is.
+    off_lately: f64,
     seen_at: Timestamp,
 }
 
@@ -99,6 +105,8 @@ impl Track {
             signal: finding.signal,
             since: finding.at,
             real_since: None,
+            is_at_rest: false,
+            anew: None,
             worst: observed(finding),
             detector: finding.detector,
             evidence: Evidence::default(),
@@ -110,7 +118,7 @@ impl Track {
             calm: 0,
             heads: None,
             by_limit: false,
-            now: observed(finding),
+            off_lately: off(&observed(finding)),
             seen_at: Timestamp::MIN,
         };
         track.take_finding(finding);
@@ -139,13 +147,17 @@ impl Track {
         }
         self.count_time(now.at);
         self.seen_at = now.at;
-        self.now = now;
+        self.off_lately += LATELY * (off(&now) - self.off_lately);
         let surprise = now.surprise.min(SURPRISE_MAX);
         self.evidence.take(f64::from(surprise), f64::from(surprise * now.own));
         self.peak = self.peak.max(self.evidence.whole);
+        self.is_at_rest |= self.is_run() && self.evidence.whole <= 0.0;
         // A lone odd value ends no calm, or of many movers one would always keep the incident open. No data is no calm.
         if surprise >= CALM_SURPRISE {
             if self.evidence.whole >= RUN_EVIDENCE {
+                if std::mem::take(&mut self.is_at_rest) {
+                    self.anew = Some((now.at, now));
+                }
                 self.calm = 0;
             }
         } else if now.has_data {
@@ -154,6 +166,9 @@ impl Track {
         let is_worst = is_worse(&now, &self.worst);
         if is_worst {
             self.worst = now;
+        }
+        if let Some((_, worst)) = self.anew.as_mut().filter(|(_, worst)| is_worse(&now, worst)) {
+            *worst = now;
         }
         is_worst
     }
@@ -174,14 +189,19 @@ impl Track {
     pub fn weigh(&mut self, rarity: Evidence) {
         self.rarity = rarity;
         self.rarity_peak = self.rarity_peak.max(rarity.whole);
-        if self.rarity_peak >= REAL_RARITY {
+        if self.is_real() {
             self.real_since.get_or_insert(self.seen_at);
         }
     }
 
-    /// When it became part of the story, or began where it isn't: the run may have begun with a lone odd value.
+    /// Since when it has strayed without coming to rest.
+    pub fn strays_since(&self) -> Timestamp {
+        self.anew.map_or(self.since, |(since, _)| since)
+    }
+
+    /// That, or since when it is part of the story: a run may have begun with a lone odd value, long before.
     pub fn stands_since(&self) -> Timestamp {
-        self.real_since.unwrap_or(self.since)
+        self.strays_since().max(self.real_since.unwrap_or(self.since))
     }
 
     /// Whether it is more than a lone odd value.
@@ -194,10 +214,10 @@ impl Track {
         self.rarity_peak >= REAL_RARITY || self.heads.is_some()
     }
 
-    /// Whether it is on its way back from the furthest that it has been off its course.
-    pub fn comes_back(&self) -> bool {
-        let off = |o: &Observed| (o.value - o.expected).abs();
-        self.detector != Kind::Silence && off(&self.now) <= COMES_BACK * off(&self.worst)
+    /// Whether it is no further off its course now than this share of the furthest that it has been.
+    pub fn is_back_to(&self, share: f64, at: Timestamp) -> bool {
+        let worst = self.anew.as_ref().map_or(&self.worst, |(_, worst)| worst);
+        self.silent_ms(at) <= STALE_MS && self.off_lately.abs() <= share * off(worst).abs()
     }
 
     pub fn moves(&self) -> Movement {
@@ -215,6 +235,10 @@ impl Track {
     pub fn silent_ms(&self, at: Timestamp) -> i64 {
         at.since(self.seen_at)
     }
+}
+
+fn off(o: &Observed) -> f64 {
+    o.value - o.expected
 }
 
 /// Outside of its band before inside, since the way back to normal is odd too; then the odder, then the further

@@ -96,15 +96,15 @@ impl<'a> Grounds<'a> {
     }
 
     fn sign_lasts(&self, at: Timestamp, standing: &[&Track]) -> bool {
-        let is_sign = |track: &&&Track| track.signal.is_some_and(|s| self.signs.contains(&s.signal));
-        let mut signs = standing.iter().filter(is_sign);
-        self.is_sure && self.named.is_some() && signs.any(|track| at.since(track.since) >= PAGE_AFTER_MS)
+        let is_sign = |track: &Track| track.signal.is_some_and(|s| self.signs.contains(&s.signal));
+        let lasts = |track: &Track| track.calm == 0 && at.since(track.strays_since()) >= PAGE_AFTER_MS;
+        self.is_sure && self.named.is_some() && standing.iter().any(|track| is_sign(track) && lasts(track))
     }
 }
 
 /// Whether what has lasted is enough for a page, whatever else there is.
 fn is_enough_lasting(at: Timestamp, standing: &[&Track], page: f64) -> bool {
-    let lasts = |track: &&&Track| at.since(track.since) >= UNKNOWN_PAGE_AFTER_MS;
+    let lasts = |track: &&&Track| at.since(track.strays_since()) >= UNKNOWN_PAGE_AFTER_MS;
     joint_evidence(standing.iter().filter(lasts).copied()) >= page
 }
 

@@ -34,8 +34,8 @@ struct Machine {
     values: BTreeMap<SeriesId, Sample>,
     /// Of the series that is made; known once a tick has been.
     labels: Option<Labels>,
-    /// Something came in of it since the last tick. What is not heard of gets no older for that.
-    is_heard: bool,
+    /// Of the value that was compared last: what is not heard of gets no older for that.
+    compared_at: Option<Timestamp>,
 }
 
 impl Behind {
@@ -49,7 +49,6 @@ impl Behind {
             let entity = known.registry.entity(arrival.series);
             let machine = self.machines.entry((meaning.signal, entity)).or_default();
             machine.values.insert(arrival.series, sample);
-            machine.is_heard = true;
         }
     }
 
@@ -57,7 +56,7 @@ impl Behind {
     pub fn new_values(&mut self, known: &Known, at: Timestamp) -> Vec<New> {
         let mut newest: BTreeMap<u16, (f64, usize)> = BTreeMap::new();
         for ((signal, _), machine) in &self.machines {
-            let Some(value) = machine.furthest(at) else { continue };
+            let Some(Sample { value, .. }) = machine.furthest(at) else { continue };
             let (most, count) = newest.entry(*signal).or_insert((f64::NEG_INFINITY, 0));
             *most = most.max(value);
             *count += 1;
@@ -70,7 +69,10 @@ impl Behind {
             }
         }
         let behind = self.machines.iter_mut().filter_map(|((signal, _), machine)| {
-            let value = machine.furthest(at).filter(|_| std::mem::take(&mut machine.is_heard))?;
+            let Sample { at, value } = machine.furthest(at)?;
+            if machine.compared_at.replace(at) == Some(at) {
+                return None;
+            }
             let Machine { values, labels, .. } = machine;
             if labels.is_none() {
                 let metric = known.table.derived_from(*signal)?;
@@ -108,9 +110,9 @@ impl Behind {
 
 impl Machine {
     /// Of several series of one machine the furthest counts, of those that say something of now.
-    fn furthest(&self, at: Timestamp) -> Option<f64> {
+    fn furthest(&self, at: Timestamp) -> Option<Sample> {
         let fresh = self.values.values().filter(|sample| at.since(sample.at) <= FRESH_MS);
-        fresh.map(|sample| sample.value).max_by(f64::total_cmp)
+        fresh.max_by(|a, b| a.value.total_cmp(&b.value).then(a.at.cmp(&b.at))).copied()
     }
 }
 

@@ -54,12 +54,10 @@ fn called(site: &Site) -> BTreeSet<String> {
 /// they did, by minute.
 fn wakes_by_cold_caches(less: impl Fn(f64) -> f64) -> bool {
     let mut site = Site::new(settings());
-    for metric in ["account_cache_hit_rate", "mbox_cache", "idx_cache_hits", "bis_read_hits"] {
-        site.add("store1", metric, ("", ""), 95.0, 0.7);
-    }
+    add_caches(&mut site, "store1");
     site.calm(300);
-    let (from, machine) = (site.at, site.series[0].entity);
-    site.incidents.restarted(from.plus_ms(15_000), vec![machine]);
+    restart(&mut site, "store1");
+    let from = site.at;
     for _ in 0..360 {
         let minutes = site.at.since(from) as f64 / 60_000.0;
         site.tick(|_| Some(-less(minutes)));
@@ -67,12 +65,46 @@ fn wakes_by_cold_caches(less: impl Fn(f64) -> f64) -> bool {
     woke(&site)
 }
 
+fn add_caches(site: &mut Site, host: &str) {
+    for metric in ["account_cache_hit_rate", "mbox_cache", "idx_cache_hits", "bis_read_hits"] {
+        site.add(host, metric, ("", ""), 95.0, 0.7);
+    }
+}
+
+/// A service of the host has restarted by the next tick.
+fn restart(site: &mut Site, host: &str) {
+    let machine = site.series.iter().find(|s| &*s.entity_name == host).map(|s| s.entity).unwrap();
+    site.incidents.restarted(site.at.plus_ms(15_000), vec![machine]);
+}
+
+/// Whether a store wakes somebody that restarts so many times, forty minutes apart, and whose caches fill in between.
+fn wakes_by_restarts(times: usize) -> bool {
+    let mut site = Site::new(settings());
+    add_caches(&mut site, "store1");
+    site.calm(300);
+    for _ in 0..times {
+        restart(&mut site, "store1");
+        let from = site.at;
+        for _ in 0..160 {
+            let minutes = site.at.since(from) as f64 / 60_000.0;
+            site.tick(|_| Some(-85.0 * (-minutes / 20.0).exp()));
+        }
+    }
+    woke(&site)
+}
+
+#[test]
+fn two_restarts_in_an_evening_are_work_and_the_third_is_news() {
+    assert!(!wakes_by_restarts(2));
+    assert!(wakes_by_restarts(3));
+}
+
 #[test]
 fn caches_that_fill_again_wake_nobody_and_those_that_stay_cold_do() {
     let fills = |minutes: f64| 85.0 * (-minutes / 20.0).exp();
     assert!(!wakes_by_cold_caches(fills));
     assert!(wakes_by_cold_caches(|_| 85.0));
-    assert!(wakes_by_cold_caches(|minutes| fills(minutes).max(70.0)));
+    assert!(wakes_by_cold_caches(|minutes| fills(minutes).max(50.0)), "they stop half-way");
 }
 
 /// What a store calls for within an hour and a quarter of a restart with which its requests take so much longer, in spreads
@@ -85,8 +117,8 @@ fn calls_for(longer: impl Fn(f64) -> f64) -> (BTreeSet<String>, Option<String>) 
     site.add("store1", "mailboxd_soap_ms_avg", ("", ""), 36.0, 1.0);
     site.add("store1", "mailboxd_imap_ms_avg", ("", ""), 11.0, 0.5);
     site.calm(300);
-    let (from, machine) = (site.at, site.series[0].entity);
-    site.incidents.restarted(from.plus_ms(15_000), vec![machine]);
+    restart(&mut site, "store1");
+    let from = site.at;
     for _ in 0..300 {
         let minutes = site.at.since(from) as f64 / 60_000.0;
         let left = |over: f64| (-minutes / over).exp();
@@ -131,6 +163,33 @@ fn what_has_strayed_for_longer_lends_its_age_to_no_other() {
     assert_eq!(while_a_store_is_away(false, false), nothing);
     assert_eq!(while_a_store_is_away(true, false), nothing);
     assert_eq!(while_a_store_is_away(true, true), (true, BTreeSet::from(["restart_proxy".to_owned()])));
+}
+
+#[test]
+fn stores_that_restart_one_after_the_other_call_for_nothing() {
+    let mut site = Site::new(settings());
+    site.add("proxy1", "nginx_connections_writing", ("", ""), 1.0, 0.2);
+    site.add("proxy1", "nginx_connections_waiting", ("", ""), 90.0, 5.0);
+    site.add("proxy1", "probe_duration_seconds", ("job", "blackbox_https"), 0.08, 0.01);
+    add_caches(&mut site, "store1");
+    add_caches(&mut site, "store2");
+    site.calm(300);
+    let mut up_since = [None; 2];
+    for (turn, store) in ["store1", "store2"].into_iter().enumerate() {
+        for tick in 0..100 {
+            if tick == 8 {
+                restart(&mut site, store);
+                up_since[turn] = Some(site.at);
+            }
+            let (at, before) = (site.at, up_since);
+            let cold = |store: usize| before[store].map_or(0.0, |up| (-at.since(up) as f64 / 1.2e6).exp());
+            site.tick(|place| {
+                let away = [10.0, -50.0, 15.0].map(|off| if tick < 8 { off } else { 0.0 });
+                Some(away.get(place).copied().unwrap_or_else(|| -85.0 * cold((place - 3) / 4)))
+            });
+        }
+    }
+    assert_eq!((woke(&site), called(&site)), (false, BTreeSet::new()));
 }
 
 /// What is called for where a store falls silent for five minutes while something else has been odd at a proxy for half an

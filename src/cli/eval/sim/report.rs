@@ -177,8 +177,10 @@ impl<'r> Report<'r> {
             for week in &seed.weeks {
                 for told in &week.told {
                     let under = told.under.as_deref().unwrap_or("nothing known");
+                    let remedy =
+                        told.remedy.as_ref().map(|said| format!("; would call {said}")).unwrap_or_default();
                     println!(
-                        "seed {}, budget {}: {:?} at {}, under {under}: {}",
+                        "seed {}, budget {}: {:?} at {}, under {under}: {}{remedy}",
                         seed.seed, week.pages_per_week, told.severity, told.at, told.summary
                     );
                 }
