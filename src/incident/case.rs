@@ -242,7 +242,7 @@ impl Case {
         let real = || self.tracks.values().filter(|track| track.is_real());
         let machines: BTreeSet<EntityId> = real().map(|track| track.entity).collect();
         let is_restart = |track: &&Track| machines.iter().any(|m| restarts.may_be_all(at, *m, track));
-        let strays = real().filter(|track| track.calm < house.settings.calm_values);
+        let strays = real().filter(|track| !is_at_rest(house, track));
         strays.filter(|track| !is_restart(track)).collect()
     }
 
@@ -263,10 +263,11 @@ impl Case {
         let is_sign = |track: &Track| track.signal.is_some_and(|s| fault.signs.contains(&s.signal));
         let told = self.opened.as_ref().map(|opened| &opened.incident);
         if told.is_some_and(|told| told.remedy.is_some() && told.fault.as_ref() == Some(name)) {
-            return story.iter().any(|track| is_sign(track) && track.calm < house.settings.calm_values);
+            return story.iter().any(|track| is_sign(track) && !is_at_rest(house, track));
         }
         let after_ms = if is_felt_at_once { PAGE_AFTER_MS } else { ODD_MS };
-        let lasts = |track: &Track| track.calm == 0 && at.since(track.strays_since()) >= after_ms;
+        let is_now = |track: &Track| track.calm == 0 || track.by_limit;
+        let lasts = |track: &Track| is_now(track) && at.since(track.strays_since()) >= after_ms;
         standing.iter().any(|track| is_sign(track) && lasts(track))
     }
 
@@ -352,6 +353,11 @@ pub(super) fn joint_evidence<'t>(tracks: impl Iterator<Item = &'t Track>) -> f64
 
 pub(super) fn is_named(ranked: &[Ranked]) -> bool {
     ranked.first().is_some_and(|top| top.probability >= FAULT_PROBABILITY)
+}
+
+/// Whether a mover does as usual again, and heads for no limit.
+fn is_at_rest(house: &House, track: &Track) -> bool {
+    track.calm >= house.settings.calm_values && !track.by_limit
 }
 
 /// Whether all that is told is silence: on each machine several series are silent, and what else is odd there says the

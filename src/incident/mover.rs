@@ -214,10 +214,11 @@ impl Track {
         self.rarity_peak >= REAL_RARITY || self.heads.is_some()
     }
 
-    /// Whether it is no further off its course now than this share of the furthest that it has been.
+    /// Whether it is no further off its course now than this share of the furthest that it has been, and heads for no limit.
     pub fn is_back_to(&self, share: f64, at: Timestamp) -> bool {
         let worst = self.anew.as_ref().map_or(&self.worst, |(_, worst)| worst);
-        self.silent_ms(at) <= STALE_MS && self.off_lately.abs() <= share * off(worst).abs()
+        let is_heard = self.silent_ms(at) <= STALE_MS;
+        is_heard && !self.by_limit && self.off_lately.abs() <= share * off(worst).abs()
     }
 
     pub fn moves(&self) -> Movement {

@@ -234,3 +234,31 @@ fn a_machine_is_replaced_where_somebody_misses_it() {
     assert_eq!(called_for_a_silent_store(false), BTreeSet::new());
     assert_eq!(called_for_a_silent_store(true), BTreeSet::from(["replace_node".to_owned()]));
 }
+
+/// After how many ticks it is called for to empty a disk that fills by a terabyte a day, which detectors take as usual, where
+/// its store restarts at such a tick, or never.
+fn tick_of_a_full_disk(restarts_at: Option<usize>) -> Option<usize> {
+    let mut site = Site::new(settings());
+    add_caches(&mut site, "store1");
+    site.add("store1", "mailboxd_soap_ms_avg", ("", ""), 36.0, 1.0);
+    let disk = site.add("store1", "node_filesystem_avail_bytes", ("mountpoint", "/opt"), 6e11, 1e7);
+    let (from, mut up_since) = (site.at, None);
+    (0..3300).find(|tick| {
+        if restarts_at == Some(*tick) {
+            restart(&mut site, "store1");
+            up_since = Some(site.at);
+        }
+        let at = site.at;
+        let cold = up_since.map_or(0.0, |up| (-at.since(up) as f64 / 1.2e6).exp());
+        site.series[disk].mean = 6e11 - 1e12 / 86_400_000.0 * at.since(from) as f64;
+        site.tick(|place| Some(if place < 4 { -85.0 * cold } else { 0.0 }));
+        site.incidents.open().any(|incident| incident.remedy.is_some())
+    })
+}
+
+#[test]
+fn a_disk_that_fills_is_to_be_emptied_though_its_store_restarts() {
+    let called = tick_of_a_full_disk(None).unwrap();
+    let later = tick_of_a_full_disk(Some(called - 20)).unwrap();
+    assert!((called..called + 80).contains(&later), "{called} {later}");
+}
