@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::sample::{Position, Timestamp};
 
 /// Version of the layout and of what `Snapshot` holds; raised with every change that postcard would misread.
-pub const VERSION: u32 = 17;
+pub const VERSION: u32 = 18;
 
 const MAGIC: &[u8; 8] = b"FORESHSN";
 const HEADER_BYTES: u64 = 8 + 4 + 8;

@@ -10,13 +10,14 @@ use super::budget::{Counts, Ended, THRESHOLD_MIN, Thresholds};
 use super::event::{Incident, Severity, whole};
 use super::foresee::{Foreseen, foresee};
 use super::mover::{Evidence, STALE_MS, Track};
+use super::remedy::{TakenFor, remedy};
 use super::restart::Restarts;
-use super::severity::{Grounds, PAGE_AFTER_MS};
+use super::severity::Grounds;
 use super::watch::Watches;
 use super::{Finding, House, IncidentSettings, View};
-use crate::predict::pack::{Fault, Lead, Movement, Urgency};
+use crate::predict::pack::{Fault, Movement, Urgency};
 use crate::predict::service_levels::ServiceLevels;
-use crate::predict::signature::{Machine, Moved, Ranked};
+use crate::predict::signature::{Machine, Moved, Pace, Ranked, Restart};
 use crate::sample::Timestamp;
 use crate::series::registry::{EntityId, SeriesId};
 
@@ -25,20 +26,15 @@ pub(super) const USUAL_RARITY: f64 = 2.5;
 /// A hypothesis this probable is named as the fault.
 pub(super) const FAULT_PROBABILITY: f64 = 0.5;
 /// What moved so much sooner may be of the same: it takes a while to be sure that nothing is heard.
-const TOGETHER_MS: i64 = 300_000;
+pub(super) const TOGETHER_MS: i64 = 300_000;
 /// An odd value alone is forgotten after this.
-const ODD_MS: i64 = 60_000;
+pub(super) const ODD_MS: i64 = 60_000;
 /// A machine with so many silent series says nothing more.
 const SILENT_SERIES: usize = 3;
 /// What has looked like one fault for so long is known as that.
 const KNOWN_SECONDS: u32 = 1800;
 /// An incident that has gathered no mover for so long is a story that goes on by itself.
 const GATHERS_MS: i64 = 3_600_000;
-/// A remedy isn't called while a hypothesis this probable forbids it.
-pub(super) const FORBIDS_PROBABILITY: f64 = 0.1;
-/// Nor for a fault that is less probable, though others that it heals may be as well.
-const REMEDY_PROBABILITY: f64 = 0.3;
-
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
     pub tracks: BTreeMap<SeriesId, Track>,
@@ -51,8 +47,10 @@ pub(super) struct Case {
     pub opened: Option<Opened>,
     /// Signals whose limit was near enough to wake somebody for that alone.
     pub limits: BTreeSet<String>,
-    /// Machines on which a service started anew as their part of the story began.
-    pub restarted: BTreeSet<EntityId>,
+    /// What it was taken for, tick by tick.
+    pub taken_for: TakenFor,
+    /// Machines on which a service started anew as their part of the story began, and when it did first.
+    pub restarted: BTreeMap<EntityId, Timestamp>,
 }
 
 /// What has been told of an open incident.
@@ -169,7 +167,8 @@ impl Case {
     /// All movers that are part of the story, in the order in which they moved.
     pub fn story(&self) -> Vec<&Track> {
         let mut story: Vec<&Track> = self.tracks.values().chain(&self.gone).filter(|t| t.is_real()).collect();
-        story.sort_by(|a, b| (a.since, &a.entity_name, &a.labels).cmp(&(b.since, &b.entity_name, &b.labels)));
+        let key = |track: &Track| track.course().0;
+        story.sort_by(|a, b| (key(a), &a.entity_name, &a.labels).cmp(&(key(b), &b.entity_name, &b.labels)));
         story
     }
 
@@ -246,29 +245,12 @@ impl Case {
         strays.filter(|track| !is_restart(track)).collect()
     }
 
-    /// Whether there is ground to act on a fault. What has moved since it began may as well be an exporter that fails, where it
-    /// is all silence; or be for a restart. And what is felt at once is often over before anything is done for it. A remedy
-    /// that is called for stays so until the signs have come to rest.
-    fn is_ground(&self, house: &House, standing: &[&Track], at: Timestamp, fault: &Ranked) -> bool {
-        let story = self.story();
-        let since = story.iter().filter(|track| track.since.since(fault.since) >= -TOGETHER_MS);
-        if is_silence(&since.copied().collect::<Vec<_>>()) {
-            return false;
-        }
-        let Fault { name, lead, .. } = &house.table.faults()[fault.fault];
-        let is_felt_at_once = *lead == Lead::None;
-        if !is_felt_at_once && self.restarted.is_empty() {
-            return true;
-        }
-        let is_sign = |track: &Track| track.signal.is_some_and(|s| fault.signs.contains(&s.signal));
-        let told = self.opened.as_ref().map(|opened| &opened.incident);
-        if told.is_some_and(|told| told.remedy.is_some() && told.fault.as_ref() == Some(name)) {
-            return story.iter().any(|track| is_sign(track) && !is_at_rest(house, track));
-        }
-        let after_ms = if is_felt_at_once { PAGE_AFTER_MS } else { ODD_MS };
-        let is_now = |track: &Track| track.calm == 0 || track.by_limit;
-        let lasts = |track: &Track| is_now(track) && at.since(track.strays_since()) >= after_ms;
-        standing.iter().any(|track| is_sign(track) && lasts(track))
+    /// Whether all that a mover did may be for a restart of this story: it came back, or is on its way.
+    fn may_be_restart(&self, house: &House, restarts: &Restarts, at: Timestamp, track: &Track) -> bool {
+        self.restarted.iter().any(|(machine, restart)| {
+            let came_back = is_at_rest(house, track) && Restarts::settles(*restart, track.stands_since());
+            came_back || restarts.may_be_all(at, *machine, track)
+        })
     }
 
     /// Weighs the evidence and what the packs know of it. Raises `peak`, and says what it looked like then.
@@ -281,12 +263,22 @@ impl Case {
         takes: &Takes,
     ) -> Option<Assessment> {
         let mut weight = self.evidence();
-        let begun = |track: &&Track| {
-            track.is_real() && restarts.explains(at, track.entity, track.stands_since()).is_some()
+        let begun = |track: &Track| {
+            let restart = restarts.explains(at, track.entity, track.stands_since())?;
+            track.is_real().then_some((track.entity, restart))
         };
-        self.restarted.extend(self.tracks.values().chain(&self.gone).filter(begun).map(|track| track.entity));
+        for (machine, restart) in self.tracks.values().chain(&self.gone).filter_map(begun) {
+            self.restarted.entry(machine).or_insert(restart);
+        }
         let story = self.story();
-        let ranked = rank(house, (watches, &self.restarted, takes.moves_elsewhere), view, at, &story);
+        let may_be_restart = |track: &Track| self.may_be_restart(house, restarts, at, track);
+        let known = Known {
+            watches,
+            restarted: &self.restarted,
+            may_be_restart: &may_be_restart,
+            moves_elsewhere: takes.moves_elsewhere,
+        };
+        let ranked = rank(house, &known, view, at, &story);
         // Each further sign of a known fault is worth a decade, as far as the fault is believed.
         if let Some(top) = ranked.first() {
             weight += top.probability * (top.signs.len() - 1) as f64;
@@ -301,8 +293,10 @@ impl Case {
         let foreseen = foresee(house, (watches, brown_outs), view, at, &story, &ranked);
         let machines = machines_of(&story);
         let standing = self.standing(house, restarts, at);
-        let is_ground = ranked.first().is_some_and(|top| self.is_ground(house, &standing, at, top));
-        let remedy = remedy(house, watches, &machines, &ranked, takes.worsens).filter(|_| is_ground);
+        let seen = (watches, foreseen.is_measured);
+        let is_ground = ranked.first().is_some_and(|top| self.is_ground(house, seen, &standing, at, top));
+        let thought = (ranked.as_slice(), &self.taken_for);
+        let remedy = remedy(house, watches, &machines, thought, takes.worsens).filter(|_| is_ground);
         let root = ranked.first().map(|top| top.root);
         let mut assessment = Assessment {
             severity: Severity::Info,
@@ -326,6 +320,7 @@ impl Case {
             self.limits.append(&mut limits);
         }
         self.weigh(weight, named);
+        self.taken_for.take(house, &assessment.ranked);
         Some(assessment)
     }
 
@@ -356,13 +351,13 @@ pub(super) fn is_named(ranked: &[Ranked]) -> bool {
 }
 
 /// Whether a mover does as usual again, and heads for no limit.
-fn is_at_rest(house: &House, track: &Track) -> bool {
+pub(super) fn is_at_rest(house: &House, track: &Track) -> bool {
     track.calm >= house.settings.calm_values && !track.by_limit
 }
 
 /// Whether all that is told is silence: on each machine several series are silent, and what else is odd there says the
 /// same, as `up` does.
-fn is_silence(story: &[&Track]) -> bool {
+pub(super) fn is_silence(story: &[&Track]) -> bool {
     let silent = |entity: EntityId| {
         story.iter().filter(|t| t.entity == entity && t.moves() == Movement::Silent).count()
     };
@@ -388,24 +383,36 @@ fn machines_of(story: &[&Track]) -> Vec<(EntityId, Arc<str>)> {
     machines
 }
 
-fn rank(
-    house: &House,
-    (watches, restarted, moves_elsewhere): (&Watches, &BTreeSet<EntityId>, &dyn Fn(EntityId, u16) -> bool),
-    view: &impl View,
-    at: Timestamp,
-    story: &[&Track],
-) -> Vec<Ranked> {
+/// What is known of a story besides how it moves.
+struct Known<'a> {
+    watches: &'a Watches,
+    /// See `Case::restarted`.
+    restarted: &'a BTreeMap<EntityId, Timestamp>,
+    /// Whether all that a mover did may be for that.
+    may_be_restart: &'a dyn Fn(&Track) -> bool,
+    /// See `Takes::moves_elsewhere`.
+    moves_elsewhere: &'a dyn Fn(EntityId, u16) -> bool,
+}
+
+fn rank(house: &House, known: &Known, view: &impl View, at: Timestamp, story: &[&Track]) -> Vec<Ranked> {
+    let Known { watches, restarted, may_be_restart, moves_elsewhere } = known;
     let machines = machines_of(story);
     let place = |track: &Track| machines.iter().position(|(entity, _)| *entity == track.entity);
     let moved = story.iter().filter_map(|t| {
         let (signal, machine) = (t.signal?.signal, place(t)?);
         let (moves, rarity, by_limit) = (t.moves(), t.rarity_peak, t.heads.is_some());
+        let (since, worst) = t.course();
+        let value = worst.value * house.table.exported(t.signal?).times;
+        if moves != Movement::Silent && value.abs() < house.table.signal(t.signal?).least {
+            return None;
+        }
         // What gives no data any more is not known to hurt.
         let is_hurting = t.calm == 0
             && t.silent_ms(at) <= STALE_MS
-            && moves == house.table.signal(t.signal?).hurts.movement(t.worst.value);
-        let hurts_since = is_hurting.then_some(t.since);
-        Some(Moved { signal, moves, at: t.since, machine, rarity, by_limit, hurts_since })
+            && moves == house.table.signal(t.signal?).hurts.movement(worst.value);
+        let hurts_since = is_hurting.then_some(since);
+        let may_be_restart = may_be_restart(t);
+        Some(Moved { signal, moves, at: since, machine, rarity, by_limit, hurts_since, may_be_restart })
     });
     let moved: Vec<Moved> = moved.collect();
     if moved.is_empty() {
@@ -419,7 +426,8 @@ fn rank(
         let measured = watches.measured(*entity);
         let measured =
             measured.map(|(signal, series)| (signal, if says_nothing(signal) { 0 } else { series }));
-        Machine { measured: measured.collect(), restarted: Some(restarted.contains(entity)) }
+        let restart = restarted.get(entity).map_or(Restart::None, |at| Restart::At(*at));
+        Machine { measured: measured.collect(), restart }
     });
     let places: Vec<Machine> = places.collect();
     let faults = house.table.faults();
@@ -430,43 +438,14 @@ fn rank(
         let (entity, name) = &machines[machine];
         let times =
             impacts.filter_map(|impact| watches.impact(house, &packs_own, view, (*entity, name), impact));
-        Some(times.min_by_key(|t| t.at)?.at.since(began) as f64 / 1000.0)
+        let passed = |until: Timestamp| until.since(began) as f64 / 1000.0;
+        let foreseen = times.min_by_key(|t| t.at).map(|time| Pace::Takes(passed(time.at)));
+        foreseen.or_else(|| {
+            let seconds = watches.not_before_seconds(house, *entity, &faults[fault].impact)?;
+            Some(Pace::AtLeast(passed(at) + seconds))
+        })
     };
     house.signatures.rank(&moved, &places, at, &pace)
-}
-
-/// The first remedy of the likeliest fault that is as probably right as a fault has to be to be named, whichever of the
-/// faults that it heals it is, and that no hypothesis to be reckoned with forbids, nor another open incident. What is to be
-/// done to a kind of machine takes a telltale sign on one of that kind: late deliveries that only MTAs show say of no store
-/// that it is to be restarted. With it the machine on which it is to act.
-fn remedy(
-    house: &House,
-    watches: &Watches,
-    machines: &[(EntityId, Arc<str>)],
-    ranked: &[Ranked],
-    worsens: &dyn Fn(&Fault, &str) -> bool,
-) -> Option<(String, usize)> {
-    let top = ranked.first().filter(|top| top.probability >= REMEDY_PROBABILITY)?;
-    let faults = house.table.faults();
-    let is_right = |remedy: &String| {
-        let healed = ranked.iter().filter(|r| faults[r.fault].remedies.contains(remedy));
-        healed.map(|r| r.probability).sum::<f64>() >= FAULT_PROBABILITY
-    };
-    let forbidden = |remedy: &String| {
-        let weighty = ranked.iter().filter(|r| r.probability >= FORBIDS_PROBABILITY);
-        weighty.flat_map(|r| &faults[r.fault].forbidden).any(|f| f == remedy)
-    };
-    let measured = |place: usize| watches.measured(machines[place].0).map(|(signal, _)| signal);
-    let place_of = |remedy: &String| {
-        let Some(role) = house.table.acts_on(remedy) else { return Some(top.root) };
-        let mut places =
-            top.telltale.iter().copied().filter(|m| house.signatures.has_role(measured(*m), role));
-        let first = places.clone().next();
-        places.find(|place| *place == top.root).or(first)
-    };
-    let fault = &faults[top.fault];
-    let may_be = |remedy: &&String| is_right(remedy) && !forbidden(remedy) && !worsens(fault, remedy);
-    fault.remedies.iter().filter(may_be).find_map(|remedy| Some((remedy.clone(), place_of(remedy)?)))
 }
 
 #[cfg(test)]

@@ -59,7 +59,10 @@ pub(super) fn join(cases: &mut BTreeMap<u64, Case>, house: &House, watches: &Wat
                 (into.peak, into.looks_like) = (from.peak, from.looks_like);
             }
             into.tracks.extend(from.tracks);
-            into.restarted.extend(from.restarted);
+            into.taken_for.join(from.taken_for);
+            for (machine, restart) in from.restarted {
+                into.restarted.entry(machine).or_insert(restart);
+            }
             into.limits.extend(from.limits);
         }
     }

@@ -109,15 +109,16 @@ fn place(track: &Track) -> &str {
 
 /// What the first mover did, with numbers.
 fn course(house: &House, at: Timestamp, track: &Track) -> String {
-    let since = clock(track.since, at);
+    let (since, worst) = track.course();
+    let since = clock(since, at);
     let name = name(house, track);
     if track.moves() == Movement::Silent {
         return format!("{name} has given no data since {since}");
     }
     let unit = track.signal.map_or("", |signal| house.table.unit(signal));
     // The band of a count or a size ends at nothing, where its detectors know only numbers.
-    let floor = if track.worst.value >= 0.0 && track.worst.expected >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    let [value, low, high] = [track.worst.value, track.worst.low.max(floor), track.worst.high];
+    let floor = if worst.value >= 0.0 && worst.expected >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let [value, low, high] = [worst.value, worst.low.max(floor), worst.high];
     let (value, [low, high]) = match unit {
         "s since 1970" => (moment(value, at), [low, high].map(|v| moment(v, at))),
         "0 or 1" => (number(value), [low, high].map(|v| number(v.round()))),

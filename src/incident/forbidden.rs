@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::House;
-use super::case::{Case, FORBIDS_PROBABILITY};
+use super::case::Case;
+use super::remedy::FORBIDS_PROBABILITY;
 use crate::predict::pack::Fault;
 
 /// The remedies that the open incidents of a tick speak against.

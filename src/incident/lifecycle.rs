@@ -171,17 +171,20 @@ fn hypotheses(house: &House, story: &[&Track], assessment: &Assessment) -> Vec<H
 }
 
 fn movers(house: &House, story: &[&Track]) -> Vec<Mover> {
-    let mover = |track: &&Track| Mover {
-        series: track.labels.clone(),
-        signal: track.signal.map(|signal| house.table.signal(signal).name.clone()),
-        at: track.since,
-        value: track.worst.value,
-        unit: track.signal.map(|signal| house.table.unit(signal).to_owned()),
-        expected: track.worst.expected,
-        low: track.worst.low,
-        high: track.worst.high,
-        surprise: f64::from(track.worst.surprise),
-        detector: track.detector,
+    let mover = |track: &&Track| {
+        let (at, worst) = track.course();
+        Mover {
+            series: track.labels.clone(),
+            signal: track.signal.map(|signal| house.table.signal(signal).name.clone()),
+            at,
+            value: worst.value,
+            unit: track.signal.map(|signal| house.table.unit(signal).to_owned()),
+            expected: worst.expected,
+            low: worst.low,
+            high: worst.high,
+            surprise: f64::from(worst.surprise),
+            detector: track.detector,
+        }
     };
     // Of a long story the beginning, and what is new.
     let newest = story.len().saturating_sub(MOVERS_MAX / 2).max(MOVERS_MAX / 2);

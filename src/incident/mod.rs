@@ -27,6 +27,7 @@ mod lifecycle;
 mod loads;
 mod mover;
 mod quiet;
+mod remedy;
 mod restart;
 mod routine;
 #[cfg(test)]

@@ -28,6 +28,8 @@ const STRAYED_SECONDS_MAX: f64 = 600.0;
 const RUN_EVIDENCE: f64 = 3.0;
 /// From here on a series is part of the story, and stays in it: it strays so far for a minute of two days.
 const REAL_RARITY: f64 = 3.5;
+/// What is inside of its band and so much nearer to what is expected than before is on its way back, however odd.
+const WAY_BACK: f64 = 0.5;
 /// Of where a series is lately, the part of the last value.
 const LATELY: f64 = 0.25;
 /// A value so old says nothing of now.
@@ -56,6 +58,14 @@ impl Evidence {
     }
 }
 
+/// On the way to a hard limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Heading {
+    way: Movement,
+    since: Timestamp,
+    now: Observed,
+}
+
 /// The run of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Track {
@@ -70,6 +80,8 @@ pub(super) struct Track {
     real_since: Option<Timestamp>,
     /// Nothing speaks for it any more, since it was a run.
     is_at_rest: bool,
+    /// Which way it had gone when it last came to rest.
+    went: Option<Movement>,
     /// When it strayed anew after that, and the furthest that it has been since.
     anew: Option<(Timestamp, Observed)>,
     /// The value furthest off its course: see `is_worse`.
@@ -87,8 +99,8 @@ pub(super) struct Track {
     pub evidence_seconds: Evidence,
     /// Values in a row that were calm.
     pub calm: u32,
-    /// It has headed for a hard limit, this way.
-    pub heads: Option<Movement>,
+    /// It has headed for a hard limit.
+    pub heads: Option<Heading>,
     /// It does so still.
     pub by_limit: bool,
     /// How far off it has been lately, a mean that forgets: one value says more of noise than of where it is.
@@ -106,6 +118,7 @@ impl Track {
             since: finding.at,
             real_since: None,
             is_at_rest: false,
+            went: None,
             anew: None,
             worst: observed(finding),
             detector: finding.detector,
@@ -140,6 +153,14 @@ impl Track {
         }
     }
 
+    /// It heads for a hard limit, this way.
+    pub fn head(&mut self, way: Movement, alarm: &Finding) {
+        let known = self.heads.filter(|heads| self.by_limit && heads.way == way);
+        let since = known.map_or(alarm.at, |heads| heads.since);
+        self.heads = Some(Heading { way, since, now: observed(alarm) });
+        self.by_limit = true;
+    }
+
     /// Takes a value that is new, and nothing else. True where it is the worst so far.
     pub fn take(&mut self, now: Observed) -> bool {
         if now.at <= self.seen_at || !now.surprise.is_finite() {
@@ -151,7 +172,10 @@ impl Track {
         let surprise = now.surprise.min(SURPRISE_MAX);
         self.evidence.take(f64::from(surprise), f64::from(surprise * now.own));
         self.peak = self.peak.max(self.evidence.whole);
-        self.is_at_rest |= self.is_run() && self.evidence.whole <= 0.0;
+        if !self.is_at_rest && self.is_run() && self.evidence.whole <= 0.0 {
+            self.is_at_rest = true;
+            self.went = Some(way(self.course().1));
+        }
         // A lone odd value ends no calm, or of many movers one would always keep the incident open. No data is no calm.
         if surprise >= CALM_SURPRISE {
             if self.evidence.whole >= RUN_EVIDENCE {
@@ -226,10 +250,29 @@ impl Track {
             return Movement::Silent;
         }
         // On its way to a limit a series may do just what was expected of it.
-        if let Some(heads) = self.heads.filter(|_| self.peak < RUN_EVIDENCE) {
-            return heads;
+        let heads = self.heads.filter(|_| self.peak < RUN_EVIDENCE);
+        heads.or(self.turned_to_limit()).map_or(way(self.course().1), |heads| heads.way)
+    }
+
+    /// Since when it does what it does, and the furthest that it went so: what came to rest and then went the other way has
+    /// begun anew.
+    pub fn course(&self) -> (Timestamp, &Observed) {
+        if let Some(Heading { since, now, .. }) =
+            self.heads.as_ref().filter(|_| self.turned_to_limit().is_some())
+        {
+            return (*since, now);
         }
-        if self.worst.value < self.worst.expected { Movement::Down } else { Movement::Up }
+        match &self.anew {
+            Some((since, worst)) if self.went.is_some_and(|went| way(worst) != went) => (*since, worst),
+            _ => (self.since, &self.worst),
+        }
+    }
+
+    /// It has come to rest, and heads for a limit the other way.
+    fn turned_to_limit(&self) -> Option<Heading> {
+        self.heads.filter(|heads| {
+            self.by_limit && self.is_at_rest && self.went.is_some_and(|went| heads.way != went)
+        })
     }
 
     /// How long ago the last value was taken, in milliseconds.
@@ -242,12 +285,20 @@ fn off(o: &Observed) -> f64 {
     o.value - o.expected
 }
 
-/// Outside of its band before inside, since the way back to normal is odd too; then the odder, then the further
-/// out; of equals the later.
+fn way(o: &Observed) -> Movement {
+    if o.value < o.expected { Movement::Down } else { Movement::Up }
+}
+
+/// Outside of its band before inside, since the way back to normal is odd too, and as far inside as it was; then the odder,
+/// then the further out; of equals the later.
 fn is_worse(now: &Observed, before: &Observed) -> bool {
     let is_outside = |o: &Observed| o.value < o.low || o.value > o.high;
     let odd = |o: &Observed| o.surprise.min(SURPRISE_MAX);
     let bands = |o: &Observed| (o.value - o.expected).abs() / (o.high - o.low);
+    let is_way_back = !is_outside(now) && bands(now) < WAY_BACK * bands(before);
+    if is_way_back {
+        return false;
+    }
     let by_oddness = is_outside(now).cmp(&is_outside(before)).then(odd(now).total_cmp(&odd(before)));
     by_oddness.then(bands(now).total_cmp(&bands(before))).is_ge()
 }
@@ -345,6 +396,63 @@ pub(super) mod tests {
             track.take(Observed { value, surprise, ..observed(&finding(second, 0.0)) });
         }
         assert_eq!((track.worst.value, track.moves()), (150.0, Movement::Up));
+    }
+
+    #[test]
+    fn the_way_back_within_a_wide_band_is_no_fall() {
+        let wide = |second, value, surprise| Observed {
+            value,
+            surprise,
+            expected: 45.0,
+            low: -95.0,
+            high: 185.0,
+            ..observed(&finding(second, 0.0))
+        };
+        let mut track = Track::begin(&finding(0, 4.0));
+        track.worst = wide(0, 125.0, 4.0);
+        // A newsletter is through: the jump back is odder than the rise was.
+        (1..4).for_each(|second| _ = track.take(wide(second, 33.0, 7.0)));
+        assert_eq!((track.worst.value, track.moves()), (125.0, Movement::Up));
+        track.take(wide(4, -20.0, 7.0));
+        assert_eq!(track.moves(), Movement::Down, "nearly as far to the other side");
+    }
+
+    /// A track that has gone down for a minute and come to rest.
+    fn fallen() -> Track {
+        let down = |second| Observed { value: 1.0, surprise: 6.0, ..observed(&finding(second, 0.0)) };
+        let calm = |second| Observed { value: 10.0, surprise: 0.4, ..observed(&finding(second, 0.0)) };
+        let mut track = Track::begin(&Finding { value: 1.0, ..finding(0, 6.0) });
+        (1..60).for_each(|second| _ = track.take(down(second)));
+        (60..200).for_each(|second| _ = track.take(calm(second)));
+        assert_eq!((track.moves(), track.course().0), (Movement::Down, Timestamp(0)));
+        track
+    }
+
+    #[test]
+    fn what_came_to_rest_and_goes_the_other_way_is_known_by_that() {
+        let mut track = fallen();
+        (200..210).for_each(|second| _ = track.take(observed(&finding(second, 6.0))));
+        let (since, worst) = track.course();
+        assert_eq!((track.moves(), worst.value), (Movement::Up, 100.0));
+        assert!((200_000..205_000).contains(&since.0), "{since}");
+        let mut same = fallen();
+        let down = |second| Observed { value: 0.5, surprise: 6.0, ..observed(&finding(second, 0.0)) };
+        (200..210).for_each(|second| _ = same.take(down(second)));
+        assert_eq!(same.course().0, Timestamp(0), "more of the same");
+    }
+
+    #[test]
+    fn what_came_to_rest_and_heads_for_a_limit_goes_there() {
+        let mut track = fallen();
+        let near = |second| Finding { value: 18.0, ..finding(second, 0.5) };
+        for second in 200..203 {
+            track.take_finding(&near(second));
+            track.head(Movement::Up, &near(second));
+        }
+        let (since, now) = track.course();
+        assert_eq!((track.moves(), since, now.at), (Movement::Up, Timestamp(200_000), Timestamp(202_000)));
+        track.by_limit = false;
+        assert_eq!(track.moves(), Movement::Down);
     }
 
     #[test]

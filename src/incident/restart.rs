@@ -74,6 +74,11 @@ impl Restarts {
         self.explains(at, machine, since).is_some() || self.excuse(machine, since).is_some_and(comes_back)
     }
 
+    /// Whether what moved since `since` did so by a restart at a time, if it was for that.
+    pub fn settles(restart: Timestamp, since: Timestamp) -> bool {
+        (-DOWN_MS..=SETTLES_MS).contains(&since.since(restart))
+    }
+
     /// The restarts of a machine, if they may be why something moves since `since`.
     fn excuse(&self, machine: EntityId, since: Timestamp) -> Option<&Restarted> {
         let restarted = self.machines.get(&machine)?;

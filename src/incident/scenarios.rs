@@ -2,8 +2,9 @@
 
 mod brown_out;
 mod busy;
+mod disk;
 mod restart;
-mod site;
+pub(super) mod site;
 
 use std::collections::BTreeMap;
 

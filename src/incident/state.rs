@@ -88,10 +88,9 @@ impl IncidentState {
         }
         for alarm in &alarms {
             self.take(house, alarm);
-            if let Some(track) = self.track_mut(alarm.series) {
-                track.heads =
-                    alarm.signal.map(|signal| house.table.signal(signal).hurts.movement(alarm.value));
-                track.by_limit = true;
+            let way = alarm.signal.map(|signal| house.table.signal(signal).hurts.movement(alarm.value));
+            if let Some((track, way)) = self.track_mut(alarm.series).zip(way) {
+                track.head(way, alarm);
             }
         }
         self.follow(house, at, view);

@@ -206,6 +206,26 @@ impl Watches {
         self.forecast(house, view, entity, house.table.find(&impact.signal)?, reaches)
     }
 
+    /// In how many seconds at least users feel a fault on an entity that one of these signals of it brings about by filling: see
+    /// `Signal::fills`. `None` where none of them does.
+    pub fn not_before_seconds(&self, house: &House, entity: EntityId, impacts: &[Impact]) -> Option<f64> {
+        let fills = |impact: &Impact| {
+            let place = house.table.find(&impact.signal)?;
+            let is_so = house.table.signals()[usize::from(place)].fills
+                && impact.level.is_none()
+                && impact.reaches.is_none();
+            is_so.then_some(place)
+        };
+        let places = self.places.get(&entity)?;
+        let series = impacts.iter().filter_map(fills).filter_map(|signal| places.get(&signal)).flatten();
+        let seconds = series.filter_map(|(series, signal)| {
+            let Some(Limit::Value(limit)) = house.table.signal(*signal).limit else { return None };
+            let tracker = &self.watches.get(series)?.tracker;
+            tracker.at_steepest_seconds(limit / house.table.exported(*signal).times)
+        });
+        seconds.min_by(f64::total_cmp)
+    }
+
     /// Whether users of some machines feel now, by one of these signs, that what is good enough for them is not kept. What
     /// gives no data says neither.
     pub fn is_felt(

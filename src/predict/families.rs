@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pack::{Lead, Movement, builtins};
 use super::signals::SignalTable;
-use super::signature::{Machine, Moved, Signatures};
+use super::signature::{Machine, Moved, Restart, Signatures};
 use crate::sample::{Labels, Timestamp};
 
 /// A series as an exporter prints it, one a line: name, then labels as `name=value`.
@@ -430,11 +430,12 @@ fn every_fault_is_known_by_what_one_exporter_shows_of_it() {
                     rarity,
                     by_limit,
                     hurts_since: Some(at(i)),
+                    may_be_restart: false,
                 })
                 .collect();
-            let restarted = Some(fault.restart > 0.5);
+            let restart = if fault.restart > 0.5 { Restart::At(at(0)) } else { Restart::None };
             let measured = signals.iter().map(|signal| (*signal, 1)).collect();
-            let machine = Machine { measured, restarted };
+            let machine = Machine { measured, restart };
             let ranked = signatures.rank(&moved, &[machine], at(signs.len() as i64), &|_, _| None);
             let at = ranked.iter().position(|r| r.fault == place);
             let want = usize::from(ALIKE.contains(&(family.name, fault.name.as_str())));

@@ -288,6 +288,19 @@ impl LimitTracker {
         })
     }
 
+    /// In how many seconds it would be at a limit at the steepest pace between two samples of the last minutes: never, where it
+    /// did not climb at all. `None` where little is known.
+    pub fn at_steepest_seconds(&self, limit: f64) -> Option<f64> {
+        let points = &self.paces[0].points;
+        let (_, height) = self.newest.filter(|_| points.len() >= POINTS_MIN as usize)?;
+        let slope = |((from, low), (to, high)): (&(Timestamp, f64), &(Timestamp, f64))| {
+            (high - low) / (to.since(*from) as f64 / 1000.0)
+        };
+        let steepest = points.iter().zip(points.iter().skip(1)).map(slope).fold(0.0, f64::max);
+        let left = self.height(limit) - height;
+        Some(if left > 0.0 { left / steepest } else { 0.0 })
+    }
+
     /// Whether the newest sample is at the limit or beyond.
     pub fn is_reached(&self, limit: f64) -> bool {
         self.newest.is_some_and(|(_, height)| height >= self.height(limit))
@@ -323,6 +336,18 @@ mod tests {
     fn noise(seed: u64, sd: f64) -> impl FnMut() -> f64 {
         let mut random = Pcg64::seed_from_u64(seed);
         move || Normal::new(0.0, sd).unwrap().sample(&mut random)
+    }
+
+    #[test]
+    fn the_steepest_of_late_bounds_the_time_to_a_limit() {
+        // Ten a step, and once forty.
+        let values = |steps: i32| (0..steps).map(|i| f64::from(1_000 - 10 * i - if i > 20 { 30 } else { 0 }));
+        let at_least = |tracker: LimitTracker| tracker.at_steepest_seconds(0.0);
+        assert_eq!(seen(Direction::Up, values(31)).at_steepest_seconds(2_000.0), Some(f64::INFINITY));
+        assert_eq!(at_least(seen(Direction::Down, values(31))), Some(670.0 / 40.0 * 15.0));
+        assert_eq!(at_least(seen(Direction::Down, values(80))), Some(180.0 / 10.0 * 15.0), "forgotten");
+        assert_eq!(at_least(seen(Direction::Up, values(31))), Some(0.0), "it is there");
+        assert_eq!(at_least(seen(Direction::Down, values(5))), None);
     }
 
     /// Minutes from the newest sample to the limit.

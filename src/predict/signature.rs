@@ -10,8 +10,9 @@
 //!
 //! A fault has one root. Signs that its machine has count on that machine, those of other kinds of machines wherever they
 //! are: a store's slow deliveries show in its own times and in any MTA's queue. How fast it goes counts too: what fills
-//! within the hour is no leak of days. And a service that started anew as it began is a sign of its own, which no series
-//! shows: a deploy has one, and a store that does not answer has none.
+//! within the hour is no leak of days. And a service of that machine, or of one like it, that started anew as it began is a sign of its own, which
+//! no series shows: a deploy has one, and a store that does not answer has none. Of any other fault what such a start leaves
+//! for a while says little, and so it does of a deploy where the story had begun before.
 
 mod likelihood;
 mod site;
@@ -42,6 +43,25 @@ pub struct Moved {
     pub by_limit: bool,
     /// Since when it is off its course in the way that hurts, if it still is.
     pub hurts_since: Option<Timestamp>,
+    /// It may be no more than what a service that started anew leaves for a while.
+    pub may_be_restart: bool,
+}
+
+/// Whether a service of a machine started anew in a story, and when it did first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restart {
+    #[default]
+    Unknown,
+    None,
+    At(Timestamp),
+}
+
+/// How long a fault takes from its first sign until users feel it, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    Takes(f64),
+    /// Nothing is seen to fill up by which users would feel it, and at the pace of now that takes so long at least.
+    AtLeast(f64),
 }
 
 /// A machine of a story.
@@ -49,8 +69,7 @@ pub struct Moved {
 pub struct Machine {
     /// The signals that are measured on it, and by how many series; by none where it can't be told whether it stays still.
     pub measured: BTreeMap<u16, usize>,
-    /// Whether a service of it started anew as the story began; `None` where that can't be told.
-    pub restarted: Option<bool>,
+    pub restart: Restart,
 }
 
 /// A fault as a cause of what has moved.
@@ -64,6 +83,8 @@ pub struct Ranked {
     pub signs: Vec<u16>,
     /// More than one sign of it has moved, or one that few other faults show: one signal alone always looks like some fault.
     pub is_founded: bool,
+    /// A sign of a service has moved, if any of the fault's is measured: what only a machine's own figures show may be any job.
+    pub reaches_service: bool,
     /// The machines on which a sign moved that tells this fault from others.
     pub telltale: Vec<usize>,
     /// The machine where it is most likely to have begun, and since when a sign of it has moved.
@@ -150,13 +171,13 @@ impl Signatures {
 
     /// The faults that explain at least one of `moved` by `now`, likeliest first. `machines` are those of the story, by
     /// the place that `moved` has. `pace` is how long a fault of that place takes in all on a machine, as far as it can be
-    /// foreseen, in seconds.
+    /// foreseen.
     pub fn rank(
         &self,
         moved: &[Moved],
         machines: &[Machine],
         now: Timestamp,
-        pace: &dyn Fn(usize, usize) -> Option<f64>,
+        pace: &dyn Fn(usize, usize) -> Option<Pace>,
     ) -> Vec<Ranked> {
         let site = Site::new(self, machines, moved, now);
         let mut ranked = Vec::new();
@@ -171,8 +192,21 @@ impl Signatures {
             let since = shown.iter().map(|m| m.at).min().unwrap_or(Timestamp::MIN);
             let signs: Vec<u16> = shown.iter().map(|m| m.signal).collect();
             let is_founded = signs.len() > 1 || shown.iter().any(|m| signature.is_its_own(m));
+            let is_of_service = |signal: u16| Some(self.roles[usize::from(signal)]) != self.any;
+            let is_measured = |sign: &&Sign| site.series(sign, root) > 0;
+            let measured = signature.signs.iter().filter(|sign| is_of_service(sign.signal)).find(is_measured);
+            let reaches_service = measured.is_none() || signs.iter().any(|signal| is_of_service(*signal));
             let telltale = shown.iter().filter(|m| signature.is_telltale(m)).map(|m| m.machine).collect();
-            ranked.push(Ranked { fault: place, probability: log, signs, is_founded, telltale, root, since });
+            ranked.push(Ranked {
+                fault: place,
+                probability: log,
+                signs,
+                is_founded,
+                reaches_service,
+                telltale,
+                root,
+                since,
+            });
         }
         // A forecast is dear, and only speaks against a fault: those that are far behind are spared it.
         let best = ranked.iter().map(|r| r.probability).fold(f64::NEG_INFINITY, f64::max);

@@ -49,11 +49,11 @@ pub(super) struct Site {
     pub events: Vec<Event>,
 }
 
-pub(super) fn table() -> Arc<SignalTable> {
+pub(in crate::incident) fn table() -> Arc<SignalTable> {
     Arc::new(SignalTable::new(&builtins()))
 }
 
-pub(super) fn settings() -> IncidentSettings {
+pub(in crate::incident) fn settings() -> IncidentSettings {
     IncidentSettings::new("home".into(), STEP_SECONDS, BUDGET)
 }
 

@@ -97,6 +97,11 @@ pub struct Signal {
     pub unless: Option<String>,
     /// What it climbs it climbs by the load that this signal of the same machine is: slower by night than by day.
     pub grows_with: Option<String>,
+    /// It gets to its limit no faster than what flows in, and never by a jump: at the pace of the last minutes it is known when it
+    /// is not there yet.
+    pub fills: bool,
+    /// Nearer to nothing than this it is as good as there, and no sign of anything.
+    pub least: f64,
     /// How long before the limit a person wants to know, though nothing else moves.
     pub notice_seconds: f64,
     pub from: Vec<Exported>,

@@ -21,6 +21,8 @@
 //!     hurts: up                   # up | down | away (from nothing, to either side)
 //!     limit: 1000                 # a value | { signal, share } | due
 //!     unless: mta_queue_age       # where that is measured it tells it better, and this limit alone tells nothing
+//!     fills: true                 # what flows in brings it to its limit, and no jump does; default false
+//!     least: 5                    # nearer to nothing than this it is no sign of a fault; default 0
 //!     notice_hours: 24            # how early a person wants to know; default 4
 //!     from:                       # one line an exporter
 //!       - postfix_queue_stat{queue="active"}

@@ -1,7 +1,7 @@
 //! How likely what has moved is under one fault, against a cause that no pack knows, in nats.
 
 use super::site::{Mover, Site};
-use super::{Moved, Sign, Signature};
+use super::{Moved, Pace, Restart, Sign, Signature};
 use crate::predict::pack::{Lead, Movement};
 use crate::sample::Timestamp;
 
@@ -31,11 +31,20 @@ const CHANCE: f64 = 0.15;
 const ON_ROOT: f64 = 0.15;
 /// A service starts anew under a cause that no pack knows.
 const UNKNOWN_RESTARTS: f64 = 0.2;
+/// A fault begins with it that shows first so long before to so long after; one that shows later may have begun then.
+const RESTART_MS: [i64; 2] = [-300_000, 900_000];
+const RESTART_LATE_MS: [i64; 2] = [0, 2 * 3_600_000];
+/// A story is of a restart if nothing moved so long before.
+const STORY_MS: i64 = 900_000;
+/// A fault that begins with it at least so surely is not told by what it leaves for a while from the start that is harmless.
+const IS_RESTART: f64 = 0.5;
 /// Silent signs that count.
 const SILENT_FACTS: usize = 2;
 /// A fault that goes ten times too fast or too slow, in nats, and at most.
 const WRONG_PACE: f64 = 2.5;
 pub(super) const WRONG_PACE_MOST: f64 = 4.0;
+/// A fault by which something fills up, where no trend is seen in that, in nats.
+const NO_TREND: f64 = -1.5;
 /// Signs of a fault of days come over more than this share of the time that the shortest one takes.
 const SPREAD_LEAST: f64 = 0.1;
 const SPREAD_SECONDS_MIN: f64 = 30.0;
@@ -64,6 +73,7 @@ impl Signature {
         let shown: Vec<(usize, &Mover)> =
             self.signs.iter().enumerate().filter_map(|(place, sign)| Some((place, on(sign)?))).collect();
         let last_shown = shown.last()?.0;
+        let is_its_restart = self.is_its_restart(site, root);
         let mut log = libm::log(self.prior);
         let mut silent = 0;
         for (place, mover) in &shown {
@@ -71,7 +81,7 @@ impl Signature {
             // A machine that is not heard is one fact, however many of its series are missed.
             if !mover.is_silent() || silent <= SILENT_FACTS {
                 let sign = &self.signs[*place];
-                let chance = mover.chance_of(site.series(sign, root));
+                let chance = mover.chance_of(site.series(sign, root), is_its_restart);
                 let moves = |probability: f64| probability + (1.0 - probability) * chance;
                 log += libm::log(moves(sign.sure) / moves(UNKNOWN_MOVES));
             }
@@ -84,8 +94,8 @@ impl Signature {
         let shown: Vec<(usize, Moved)> = shown.into_iter().map(|(place, m)| (place, m.moved)).collect();
         let began = shown.iter().map(|(_, m)| m.at).min()?;
         log += self.still(site, root, last_shown) + self.order(&shown);
-        log += self.opposite(site, root) + self.restarts(site) + self.spread(&shown);
-        log -= STRAY * strays(site, others, root, began) + LASTS * self.lasts(site, root);
+        log += self.opposite(site, root) + self.restarts(site, root, &shown) + self.spread(&shown);
+        log -= STRAY * strays(site, others, root, (began, is_its_restart)) + LASTS * self.lasts(site, root);
         Some((log, shown.into_iter().map(|(_, m)| m).collect()))
     }
 
@@ -108,16 +118,31 @@ impl Signature {
         log
     }
 
-    /// What it says that a service has started anew, or none has.
-    fn restarts(&self, site: &Site) -> f64 {
-        let mut known = site.machines.iter().filter_map(|machine| machine.restarted).peekable();
-        if known.peek().is_none() {
-            0.0
-        } else if known.any(|restarted| restarted) {
+    /// What it says that a service of its machine, or of one like it, has started anew as it began, or none has.
+    fn restarts(&self, site: &Site, root: usize, shown: &[(usize, Moved)]) -> f64 {
+        if site.machines[root].restart == Restart::Unknown {
+            return 0.0;
+        }
+        // Most of its signs: one may have strayed a little before.
+        let most_within = |[from, to]: [i64; 2]| {
+            let within =
+                |at| shown.iter().filter(move |(_, m)| (from..=to).contains(&m.at.since(at))).count();
+            site.restarts(root).any(|at| 2 * within(at) >= shown.len())
+        };
+        if most_within(RESTART_MS) {
             libm::log(self.restart / UNKNOWN_RESTARTS)
+        } else if most_within(RESTART_LATE_MS) {
+            0.0
         } else {
             libm::log((1.0 - self.restart) / (1.0 - UNKNOWN_RESTARTS))
         }
+    }
+
+    /// Whether the story is one of a service that started anew, and this fault begins so: then what that leaves for a while is
+    /// its own.
+    fn is_its_restart(&self, site: &Site, root: usize) -> bool {
+        let mut restarts = site.restarts(root);
+        self.restart >= IS_RESTART && restarts.any(|at| site.began.since(at) >= -STORY_MS)
     }
 
     /// What signs say against it that went the other way, and not the fault's.
@@ -162,7 +187,7 @@ impl Signature {
             let is_long = m.moved.hurts_since.is_some_and(|since| site.now.since(since) > passes_ms);
             is_long && site.follows(m.moved.machine, root)
         };
-        libm::log(1.0 + site.movers.iter().filter(lasts).map(|m| 1.0 - m.chance).sum::<f64>())
+        libm::log(1.0 + site.movers.iter().filter(lasts).map(|m| 1.0 - m.chance(true)).sum::<f64>())
     }
 
     /// The shortest and the longest time from its first sign until users feel it; `None` where they do at once.
@@ -211,9 +236,16 @@ impl Signature {
     }
 
     /// What its pace says against it.
-    pub fn pace(&self, seconds: Option<f64>) -> f64 {
-        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { return 0.0 };
-        let Some((shortest, longest)) = self.span_seconds() else { return 0.0 };
+    pub fn pace(&self, pace: Option<Pace>) -> f64 {
+        let Some((mut shortest, longest)) = self.span_seconds() else { return 0.0 };
+        let (seconds, log) = match pace {
+            Some(Pace::Takes(seconds)) if seconds > 0.0 => (seconds, 0.0),
+            Some(Pace::AtLeast(seconds)) => {
+                shortest = 0.0;
+                (seconds, NO_TREND)
+            }
+            _ => return 0.0,
+        };
         let decades = if seconds < shortest {
             libm::log10(shortest / seconds)
         } else if seconds > longest {
@@ -221,12 +253,12 @@ impl Signature {
         } else {
             0.0
         };
-        -(WRONG_PACE * decades).min(WRONG_PACE_MOST)
+        log - (WRONG_PACE * decades).min(WRONG_PACE_MOST)
     }
 }
 
 /// What `others`, that are no signs, say against a fault that began on `root` at a time: ln(1 + how many).
-fn strays(site: &Site, others: &[&Mover], root: usize, began: Timestamp) -> f64 {
+fn strays(site: &Site, others: &[&Mover], root: usize, (began, is_its_restart): (Timestamp, bool)) -> f64 {
     let (mut sum, mut heaviest, mut signal) = (0.0, 0.0_f64, None);
     // By signal: it counts once, where it counts most.
     for mover in others {
@@ -243,7 +275,7 @@ fn strays(site: &Site, others: &[&Mover], root: usize, began: Timestamp) -> f64 
         } else {
             1.0
         };
-        let weight = weight * (1.0 - mover.chance);
+        let weight = weight * (1.0 - mover.chance(is_its_restart));
         // In a long story something else always happens too.
         let is_near = m.at.since(began).abs() <= NEAR_MS;
         heaviest = heaviest.max(if is_near { weight } else { CHANCE * weight });

@@ -1,6 +1,6 @@
 //! What has moved, on which machines, and who depends on whom: what is the same for every fault that may be the cause.
 
-use super::{Machine, Moved, Roles, Sign, Signatures};
+use super::{Machine, Moved, Restart, Roles, Sign, Signatures};
 use crate::predict::pack::Movement;
 use crate::sample::Timestamp;
 
@@ -9,6 +9,10 @@ const EPISODE_MS: i64 = 120_000;
 /// Series stray together, as on a morning busier than all before it: so many times oftener than their own pasts say. A third
 /// and three times as much rank alike.
 const TOGETHER: f64 = 1000.0;
+/// How likely what may be for a restart is no more than that.
+const RESTART: f64 = 0.7;
+/// What is less likely chance has to do with how a story began.
+const CHANCE: f64 = 0.5;
 
 /// A signal that has moved on a machine, once.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +21,7 @@ pub(super) struct Mover {
     /// How often one series strays so far by chance in so long a story.
     strays: f64,
     /// How likely it is chance, of all series of its machine.
-    pub chance: f64,
+    chance: f64,
 }
 
 /// The machines of a story and what moved on them.
@@ -33,6 +37,8 @@ pub(super) struct Site<'a> {
     /// By root and machine: whether what happens on the machine follows from what happens on the root.
     follows: Vec<bool>,
     pub now: Timestamp,
+    /// When the first of what is hardly chance moved.
+    pub began: Timestamp,
 }
 
 impl<'a> Site<'a> {
@@ -57,7 +63,9 @@ impl<'a> Site<'a> {
             once_each(moved).into_iter().map(|m| Mover::new(m, machines, episodes)).collect();
         let start = |signal: usize| movers.partition_point(|m| usize::from(m.moved.signal) < signal);
         let starts = (0..=signatures.roles.len()).map(start).collect();
-        Site { signatures, machines, movers, starts, has, follows, now }
+        let counts = movers.iter().filter(|m| m.chance < CHANCE).map(|m| m.moved.at);
+        let began = counts.min().unwrap_or(now);
+        Site { signatures, machines, movers, starts, has, follows, now, began }
     }
 
     fn has_role(&self, machine: usize, role: u16) -> bool {
@@ -88,6 +96,19 @@ impl<'a> Site<'a> {
         (0..self.machines.len()).filter(|m| self.counts(sign, root, *m)).map(on).sum()
     }
 
+    /// When services of a machine started anew, or of its like: what is done to them is done to one after the other.
+    pub fn restarts(&self, root: usize) -> impl Iterator<Item = Timestamp> {
+        let names = 0..self.signatures.names.len() as u16;
+        let kinds = names.filter(|role| Some(*role) != self.signatures.any);
+        let kinds: Vec<u16> = kinds.filter(|role| self.has_role(root, *role)).collect();
+        let is_like =
+            move |machine: usize| machine == root || kinds.iter().any(|role| self.has_role(machine, *role));
+        self.machines.iter().enumerate().filter_map(move |(place, machine)| match machine.restart {
+            Restart::At(at) if is_like(place) => Some(at),
+            _ => None,
+        })
+    }
+
     pub fn follows(&self, machine: usize, root: usize) -> bool {
         self.follows[root * self.machines.len() + machine]
     }
@@ -99,13 +120,22 @@ impl Mover {
         let strays = if moved.by_limit { 0.0 } else { TOGETHER * episodes * share };
         let series = machines[moved.machine].measured.get(&moved.signal).copied().unwrap_or(0);
         let mover = Mover { moved, strays, chance: 0.0 };
-        Mover { chance: mover.chance_of(series), ..mover }
+        Mover { chance: mover.chance_of(series, true), ..mover }
     }
 
-    /// How likely it is chance, where so many series could have strayed: as often as they do, against once for a cause.
-    pub fn chance_of(&self, series: usize) -> f64 {
+    /// How likely it is chance, of all series of its machine, or for a restart that is not the cause's own.
+    pub fn chance(&self, is_its_restart: bool) -> f64 {
+        self.or_restart(self.chance, is_its_restart)
+    }
+
+    /// The same where so many series could have strayed: as often as they do, against once for a cause.
+    pub fn chance_of(&self, series: usize, is_its_restart: bool) -> f64 {
         let strays = self.strays * series as f64;
-        strays / (1.0 + strays)
+        self.or_restart(strays / (1.0 + strays), is_its_restart)
+    }
+
+    fn or_restart(&self, chance: f64, is_its_restart: bool) -> f64 {
+        if self.moved.may_be_restart && !is_its_restart { chance.max(RESTART) } else { chance }
     }
 
     pub fn is_silent(&self) -> bool {
@@ -122,6 +152,7 @@ fn once_each(moved: &[Moved]) -> Vec<Moved> {
         if is_same {
             first.rarity = first.rarity.max(next.rarity);
             first.by_limit |= next.by_limit;
+            first.may_be_restart &= next.may_be_restart;
             first.hurts_since = first.hurts_since.into_iter().chain(next.hurts_since).min();
         }
         is_same

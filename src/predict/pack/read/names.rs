@@ -138,6 +138,8 @@ impl<'a> Names<'a> {
             limit: raw.limit.as_ref().and_then(|limit| self.limit(limit, problems)),
             unless: raw.unless.as_ref().map(|unless| unless.value.clone()),
             grows_with: raw.grows_with.as_ref().map(|load| load.value.clone()),
+            fills: raw.fills,
+            least: positive("least", &raw.least, f64::MAX, problems).unwrap_or(0.0),
             notice_seconds: notice_hours * 3600.0,
             from,
             behind: raw.behind.as_ref().map(|behind| behind.value.clone()),

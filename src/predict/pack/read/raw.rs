@@ -78,6 +78,9 @@ pub(super) struct RawSignal {
     pub limit: Option<Spanned<RawLimit>>,
     pub unless: Option<Spanned<String>>,
     pub grows_with: Option<Spanned<String>>,
+    #[serde(default)]
+    pub fills: bool,
+    pub least: Option<Spanned<f64>>,
     pub notice_hours: Option<Spanned<f64>>,
     #[serde(default)]
     pub from: Vec<Spanned<RawExported>>,
