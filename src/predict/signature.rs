@@ -10,9 +10,9 @@
 //!
 //! A fault has one root. Signs that its machine has count on that machine, those of other kinds of machines wherever they
 //! are: a store's slow deliveries show in its own times and in any MTA's queue. How fast it goes counts too: what fills
-//! within the hour is no leak of days. And a service of that machine, or of one like it, that started anew as it began is a sign of its own, which
-//! no series shows: a deploy has one, and a store that does not answer has none. Of any other fault what such a start leaves
-//! for a while says little, and so it does of a deploy where the story had begun before.
+//! within the hour is no leak of days. And a service of that machine, or of one like it, that started anew as it began is a
+//! sign of its own, which no series shows: a deploy has one, and a store that does not answer has none. Of any other fault
+//! what such a start leaves for a while says little, and so it does of a deploy where the story had begun before.
 
 mod likelihood;
 mod site;
